@@ -1,0 +1,123 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A File is what one file of a user holds: one App or one Pipeline, and the Secrets and ConfigMaps
+// that it refers to.
+type File struct {
+	// Name is the file's name as the user gave it; - is standard input.
+	Name       string
+	App        *App
+	Pipeline   *Pipeline
+	Secrets    []Secret
+	ConfigMaps []ConfigMap
+
+	root *Node
+}
+
+// Root is the node of the App or Pipeline.
+func (f *File) Root() *Node { return f.root }
+
+// Metadata is that of the App or Pipeline.
+func (f *File) Metadata() Metadata {
+	if f.App != nil {
+		return f.App.Metadata
+	}
+	return f.Pipeline.Metadata
+}
+
+// Identity is that of the App or Pipeline.
+func (f *File) Identity() Identity {
+	if f.App != nil {
+		return f.App.Spec.Identity
+	}
+	return f.Pipeline.Spec.Identity
+}
+
+// Load reads a file. The error is a [Diagnostics] with all problems of the file, except those in
+// the configuration of plugins, which the plugins find.
+func Load(name string, data []byte) (*File, error) {
+	docs, err := Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{Name: name}
+	var found Diagnostics
+	for _, doc := range docs {
+		found.Collect(doc.Pos(), "", f.add(doc))
+	}
+	if len(found) == 0 && f.root == nil {
+		found = append(found, Diagnostic{
+			Pos: Pos{File: name}, Msg: "holds no App and no Pipeline",
+			Hint: "expected a document with apiVersion: " + APIVersion + " and kind: App or Pipeline",
+		})
+	}
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *File) add(doc *Node) error {
+	if !doc.IsMapping() {
+		return doc.Errorf("expected a mapping with apiVersion and kind, found %s", doc.describe())
+	}
+	apiVersion, kind := doc.Get("apiVersion").Text(), doc.Get("kind").Text()
+	switch {
+	case kind == KindApp && (apiVersion == APIVersion || apiVersion == KappControllerGroup):
+		f.App = &App{}
+		return errors.Join(f.setRoot(doc), Decode(doc, f.App), f.kappControllerOnly(doc, apiVersion))
+	case kind == KindPipeline && apiVersion == APIVersion:
+		f.Pipeline = &Pipeline{}
+		return errors.Join(f.setRoot(doc), Decode(doc, f.Pipeline))
+	case kind == "Secret" && apiVersion == "v1":
+		var s Secret
+		err := Decode(doc, &s)
+		f.Secrets = append(f.Secrets, s)
+		return err
+	case kind == "ConfigMap" && apiVersion == "v1":
+		var c ConfigMap
+		err := Decode(doc, &c)
+		f.ConfigMaps = append(f.ConfigMaps, c)
+		return err
+	}
+	return unknownKind(doc, apiVersion, kind)
+}
+
+func unknownKind(doc *Node, apiVersion, kind string) Diagnostic {
+	known := []string{
+		APIVersion + " App", APIVersion + " Pipeline", KappControllerGroup + " App", "v1 Secret", "v1 ConfigMap",
+	}
+	d := doc.Errorf("unknown kind of document: apiVersion %q, kind %q", apiVersion, kind)
+	if at := doc.Get("kind"); at != nil {
+		d.Pos = at.Pos()
+	}
+	d.Hint = "known: " + strings.Join(known, ", ")
+	return d
+}
+
+func (f *File) setRoot(doc *Node) error {
+	if f.root != nil {
+		return doc.Errorf("a second App or Pipeline: the first one is at %s, and a file holds one", f.root.Pos())
+	}
+	f.root = doc
+	return nil
+}
+
+// kappControllerOnly refuses what kapp-controller's App doesn't have: its API server would drop it
+// silently, and the App would mean something else there.
+func (f *File) kappControllerOnly(doc *Node, apiVersion string) error {
+	if apiVersion != KappControllerGroup {
+		return nil
+	}
+	if build := doc.Get("spec").Get("build"); build != nil {
+		d := build.Errorf("kapp-controller's App has no build stage")
+		d.Hint = fmt.Sprintf("use “template: [{kbld: {}}]”, or apiVersion: %s", APIVersion)
+		return d
+	}
+	return nil
+}

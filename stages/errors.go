@@ -1,0 +1,43 @@
+package stages
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoObject says that a Secret or ConfigMap which the configuration refers to doesn't exist.
+var ErrNoObject = errors.New("not found")
+
+// A LockError says that the lock file doesn't fit the run, under --locked.
+type LockError struct {
+	// Entry names the source or the image.
+	Entry string
+	// Reason says what differs.
+	Reason string
+}
+
+func (e *LockError) Error() string { return fmt.Sprintf("lock: %s: %s", e.Entry, e.Reason) }
+
+// A HintError adds what to do about an error, apart from the message.
+type HintError struct {
+	Err  error
+	Hint string
+}
+
+func (e *HintError) Error() string { return e.Err.Error() }
+
+func (e *HintError) Unwrap() error { return e.Err }
+
+// WithHint adds advice to an error, which is shown below its message.
+func WithHint(err error, format string, args ...any) error {
+	return &HintError{Err: err, Hint: fmt.Sprintf(format, args...)}
+}
+
+// Hint returns the advice of the innermost error in err's chain that has one.
+func Hint(err error) string {
+	hint := ""
+	for h := (*HintError)(nil); errors.As(err, &h); err = h.Err {
+		hint = h.Hint
+	}
+	return hint
+}

@@ -1,0 +1,94 @@
+package stages
+
+import "time"
+
+// An Observer learns of events in the order in which they happen. Observe returns quickly and is
+// safe for concurrent use.
+type Observer interface{ Observe(Event) }
+
+// The types of events.
+const (
+	RunStarted   = "run-started"
+	RunFinished  = "run-finished"
+	StepStarted  = "step-started"
+	StepFinished = "step-finished"
+	StepSkipped  = "step-skipped"
+	TaskUpdate   = "task"
+	LogLine      = "log"
+	Warning      = "warning"
+	ChangeMade   = "change"
+	ImageFinal   = "image"
+)
+
+// An Event is plain data about what happens in a run. The engine fills in Time, Step and Stage.
+// Secrets are removed before anybody sees it.
+type Event struct {
+	Time  time.Time `json:"time"`
+	Type  string    `json:"type"`
+	Step  string    `json:"step,omitempty"`
+	Stage Stage     `json:"stage,omitempty"`
+	// Message is for people: a log line, a warning, the reason of a skip.
+	Message string  `json:"message,omitempty"`
+	Task    *Task   `json:"task,omitempty"`
+	Change  *Change `json:"change,omitempty"`
+	Image   *Image  `json:"image,omitempty"`
+	// Error and Hint are set where a step or a run failed.
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+	// Seconds is how long the step or the run took.
+	Seconds float64 `json:"seconds,omitempty"`
+}
+
+// A Task is a piece of work inside a step that takes time: a download, a build step, a wait.
+type Task struct {
+	// ID is unique within the step.
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// State is one of running, done, cached, failed.
+	State string `json:"state"`
+	// Current and Total count in Unit; Total is 0 when unknown.
+	Current int64  `json:"current,omitempty"`
+	Total   int64  `json:"total,omitempty"`
+	Unit    string `json:"unit,omitempty"`
+	// Detail says what is going on at the moment, or why it failed.
+	Detail string `json:"detail,omitempty"`
+}
+
+// The states of a Task.
+const (
+	TaskRunning = "running"
+	TaskDone    = "done"
+	TaskCached  = "cached"
+	TaskFailed  = "failed"
+)
+
+// A Change is something that a step has changed, or would change, outside of the workspace.
+type Change struct {
+	// Op is one of create, update, delete, noop, exists, build, push.
+	Op string `json:"op"`
+	// Kind and Name say what it is: an image and its reference, or a Kubernetes object.
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	// Reason says why.
+	Reason string `json:"reason,omitempty"`
+	// Diff is a unified or kapp-like diff with secrets masked; it may be empty.
+	Diff string `json:"diff,omitempty"`
+}
+
+// An Image is an image reference as it was written and what it became.
+type Image struct {
+	// From is the reference in the manifests, To the one with digest that replaced it.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Action is one of built, reused (built earlier from equal input), resolved, locked, kept.
+	Action string `json:"action"`
+	// Reason says why it was built or could be reused.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Log tells o a line for people.
+func Log(o Observer, line string) { o.Observe(Event{Type: LogLine, Message: line}) }
+
+// Warn tells o of something that is not an error and wants attention.
+func Warn(o Observer, message string) { o.Observe(Event{Type: Warning, Message: message}) }

@@ -1,0 +1,71 @@
+package stages
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"strake.dev/strake/schema"
+)
+
+// A Job is one execution of a step: where it reads, where it writes, and whom it tells.
+type Job struct {
+	// Step is the name of the step, for file names and tags; messages get it from the engine.
+	Step string
+	// App tells for whom the step runs.
+	App App
+	// Dir is the folder of the App's file. Local paths of the configuration count from it.
+	Dir string
+	// Local lists files of Dir that belong to strake and are no source, such as the lock file.
+	Local []string
+	// Sources is the App's folder: what the fetch steps have made. Only fetch steps before this one
+	// have written to it.
+	Sources *Tree
+	// Manifests are the manifests so far; nil before the first template step.
+	Manifests Manifests
+	// Folder is the path in the App's folder that a fetch step fills; “.” is the folder itself. It is
+	// also the name of its entry in the lock.
+	Folder string
+	// Out is the step's own area, empty when Run begins. It is there in Run and Plan only.
+	Out *Tree
+	// Lock is what mutable references resolved to according to the lock file.
+	Lock *Lock
+	// Objects finds the Secrets and ConfigMaps that the configuration refers to.
+	Objects Objects
+	// Events is told what happens. It is never nil.
+	Events Observer
+}
+
+// An App is what steps know of the App or Pipeline that they belong to.
+type App struct {
+	Name        string
+	Namespace   string
+	UID         string
+	Labels      map[string]string
+	Annotations map[string]string
+	schema.Identity
+	// NoopDelete makes delete leave the deployed objects alone.
+	NoopDelete bool
+}
+
+// Manifests are Kubernetes manifests as a YAML stream.
+type Manifests []byte
+
+// Digest is the SHA-256 of the stream, in hex.
+func (m Manifests) Digest() string {
+	sum := sha256.Sum256(m)
+	return hex.EncodeToString(sum[:])
+}
+
+// Empty tells whether there is nothing in the stream.
+func (m Manifests) Empty() bool { return len(bytes.TrimSpace(m)) == 0 }
+
+// Objects finds Secrets and ConfigMaps in the App's namespace: those that stand in the App's file
+// first, then those of the cluster. Their values are kept out of events and errors from then on.
+type Objects interface {
+	// Secret returns the decoded data of a Secret; the error wraps ErrNoObject if there is none.
+	Secret(ctx context.Context, name string) (map[string][]byte, error)
+	// ConfigMap returns the data of a ConfigMap; the error wraps ErrNoObject if there is none.
+	ConfigMap(ctx context.Context, name string) (map[string][]byte, error)
+}

@@ -17,7 +17,8 @@ type Job struct {
 	App App
 	// Dir is the folder of the App's file. Local paths of the configuration count from it.
 	Dir string
-	// Local lists files of Dir that belong to strake and are no source, such as the lock file.
+	// Local lists, as absolute paths, files and folders that belong to strake and are no source even
+	// where they lie among a local one: the lock file, the workspace.
 	Local []string
 	// Sources is the App's folder: what the fetch steps have made. Only fetch steps before this one
 	// have written to it.
@@ -33,6 +34,9 @@ type Job struct {
 	Lock *Lock
 	// Objects finds the Secrets and ConfigMaps that the configuration refers to.
 	Objects Objects
+	// Values are the values given with --set, for steps that take values: dotted key paths and YAML
+	// values as they were typed. They win over what the configuration says.
+	Values map[string]string
 	// Events is told what happens. It is never nil.
 	Events Observer
 }

@@ -1,0 +1,258 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// A Plan is what a file compiles to: steps that are bound to their plugins, in the order in which
+// they run.
+type Plan struct {
+	// App is what the steps run for.
+	App stages.App
+	// Idle says why an App is not to be run, such as that it is paused; empty if it is.
+	Idle  string
+	Steps []Step
+
+	file *schema.File
+}
+
+// A Step is one bound step of a plan.
+type Step struct {
+	Name   string
+	Stage  stages.Stage
+	Plugin stages.Plugin
+	// Folder is the path in the App's folder that a fetch step fills.
+	Folder string
+
+	spec schema.Step
+	step stages.Step
+}
+
+// Pos is where the step stands in the file.
+func (s Step) Pos() schema.Pos {
+	if n := s.spec.Node(); n != nil {
+		return n.Pos()
+	}
+	return schema.Pos{}
+}
+
+// Compile binds every entry of a file's App or Pipeline to a plugin, or reports, as
+// [schema.Diagnostics], everything that is wrong with any of them.
+func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
+	pipe, err := AsPipeline(file, plugins)
+	if err != nil {
+		return nil, err
+	}
+	meta := file.Metadata()
+	plan := &Plan{
+		App: stages.App{
+			Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID,
+			Labels: meta.Labels, Annotations: meta.Annotations, Identity: pipe.Spec.Identity,
+		},
+		file: file,
+	}
+	if app := file.App; app != nil {
+		plan.App.NoopDelete = app.Spec.NoopDelete
+		switch {
+		case app.Spec.Canceled:
+			plan.Idle = "the App is canceled (spec.canceled)"
+		case app.Spec.Paused:
+			plan.Idle = "the App is paused (spec.paused)"
+		}
+	}
+	var found schema.Diagnostics
+	for _, spec := range pipe.Spec.Stages {
+		step, err := bind(spec, plugins)
+		found.Collect(spec.Node().Pos(), spec.Node().Path(), err)
+		plan.Steps = append(plan.Steps, step)
+	}
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	return plan, plan.place()
+}
+
+func bind(spec schema.Step, plugins *stages.Registry) (Step, error) {
+	stage := stages.Stage(spec.Stage)
+	plugin, ok := plugins.Named(stage, spec.Uses)
+	if !ok {
+		d := spec.Node().Errorf("no plugin %q for the %s stage", spec.Uses, spec.Stage)
+		if at := spec.Node().Get("uses"); at != nil {
+			d.Pos, d.Path = at.Pos(), at.Path()
+		}
+		d.Hint = schema.Suggest(spec.Uses, plugins.Names(stage))
+		return Step{}, d
+	}
+	with := spec.With
+	if with == nil {
+		// Messages about what is missing then name the step's place.
+		empty, err := schema.NewNode(map[string]any{}, spec.Node().Pos(), spec.Node().Path())
+		if err != nil {
+			return Step{}, err
+		}
+		with = empty
+	}
+	step, err := plugin.New(with)
+	if err != nil {
+		return Step{}, err
+	}
+	return Step{Name: spec.Name, Stage: stage, Plugin: plugin, spec: spec, step: step}, nil
+}
+
+// place gives every fetch step its folder: the one it asks for, the App's folder itself for a single
+// source, else its position. No folder may lie in another.
+func (p *Plan) place() error {
+	var fetches []*Step
+	for i := range p.Steps {
+		if p.Steps[i].Stage == stages.Fetch {
+			fetches = append(fetches, &p.Steps[i])
+		}
+	}
+	var found schema.Diagnostics
+	for i, s := range fetches {
+		folder := ""
+		if placer, ok := s.step.(stages.Placer); ok {
+			folder = placer.Folder()
+		}
+		switch {
+		case folder != "":
+			clean, err := stages.Clean(folder)
+			if err == nil && clean == "." && len(fetches) > 1 {
+				err = errors.New("the App's folder itself can only be filled by a single source")
+			}
+			if err != nil {
+				found.Collect(s.Pos(), s.spec.Node().Path()+".path", err)
+			}
+			s.Folder = clean
+		case len(fetches) == 1:
+			s.Folder = "."
+		default:
+			s.Folder = fmt.Sprint(i)
+		}
+		for _, other := range fetches[:i] {
+			if other.Folder == s.Folder || inside(other.Folder, s.Folder) || inside(s.Folder, other.Folder) {
+				found = append(found, s.spec.Node().Errorf("path %q overlaps with path %q of the source at %s", s.Folder, other.Folder, other.Pos()))
+			}
+		}
+	}
+	return found.Err()
+}
+
+func inside(child, parent string) bool { return strings.HasPrefix(child, parent+"/") }
+
+// AsPipeline returns the Pipeline that a file's App stands for, or the file's own Pipeline.
+func AsPipeline(file *schema.File, plugins *stages.Registry) (*schema.Pipeline, error) {
+	if file.Pipeline != nil {
+		return file.Pipeline, nil
+	}
+	app := file.App
+	pipe := &schema.Pipeline{APIVersion: schema.APIVersion, Kind: schema.KindPipeline, Metadata: app.Metadata}
+	pipe.Spec.Identity = app.Spec.Identity
+	c := &appCompiler{plugins: plugins, names: map[string]int{}}
+	c.entries(stages.Fetch, app.Spec.Fetch)
+	c.entries(stages.Template, app.Spec.Template)
+	c.entries(stages.Build, app.Spec.Build)
+	c.entries(stages.Deploy, app.Spec.Deploy)
+	pipe.Spec.Stages = c.steps
+	return pipe, c.found.Err()
+}
+
+type appCompiler struct {
+	plugins *stages.Registry
+	steps   []schema.Step
+	names   map[string]int
+	found   schema.Diagnostics
+}
+
+func (c *appCompiler) entries(stage stages.Stage, entries []schema.Entry) {
+	for _, e := range entries {
+		step, err := c.entry(stage, e.Node)
+		if err != nil {
+			c.found.Collect(e.Node.Pos(), e.Node.Path(), err)
+			continue
+		}
+		c.steps = append(c.steps, step)
+	}
+}
+
+func (c *appCompiler) entry(stage stages.Stage, n *schema.Node) (schema.Step, error) {
+	var unknown []schema.Pair
+	for _, p := range n.Pairs() {
+		// In a kapp-controller App the build stage stands among the templates, as kbld.
+		in := stage
+		plugin, ok := c.plugins.ByKey(in, p.Key)
+		if !ok && stage == stages.Template {
+			if plugin, ok = c.plugins.ByKey(stages.Build, p.Key); ok {
+				in = stages.Build
+			}
+		}
+		if !ok {
+			unknown = append(unknown, p)
+			continue
+		}
+		if plugin.Whole {
+			return c.step(in, plugin, n, n, p.Key), nil
+		}
+		if len(n.Pairs()) > 1 {
+			return schema.Step{}, n.Errorf("an entry names one plugin, found %d keys: %s", len(n.Pairs()), keys(n))
+		}
+		with := p.Value
+		if with.IsNull() {
+			with = nil
+		}
+		return c.step(in, plugin, n, with, p.Key), nil
+	}
+	p := unknown[0]
+	for _, u := range unknown {
+		if u.Key != "path" {
+			p = u
+			break
+		}
+	}
+	return schema.Step{}, schema.Diagnostic{
+		Pos: p.KeyPos, Path: n.Path(),
+		Msg:  fmt.Sprintf("no plugin %q for the %s stage", p.Key, stage),
+		Hint: schema.Suggest(p.Key, c.plugins.Keys(stage)),
+	}
+}
+
+func keys(n *schema.Node) string {
+	var keys []string
+	for _, p := range n.Pairs() {
+		keys = append(keys, p.Key)
+	}
+	return strings.Join(keys, ", ")
+}
+
+// step names the step after its stage and what distinguishes it: a fetch step's path, else the key.
+func (c *appCompiler) step(stage stages.Stage, plugin stages.Plugin, at, with *schema.Node, key string) schema.Step {
+	distinct := key
+	if p := at.Get("path").Text(); plugin.Whole && p != "" {
+		distinct = path.Clean(p)
+	}
+	name := stepName(string(stage), distinct)
+	if c.names[name]++; c.names[name] > 1 {
+		name = fmt.Sprintf("%s-%d", name, c.names[name])
+	}
+	return schema.Step{Name: name, Stage: string(stage), Uses: plugin.Name, With: with}.At(at)
+}
+
+func stepName(stage, distinct string) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, distinct)
+	return strings.TrimRight(stage+"-"+strings.Trim(clean, "-"), "-")
+}

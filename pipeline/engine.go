@@ -1,0 +1,337 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// Options say how a plan is run.
+type Options struct {
+	// Version is strake's own; another version takes nothing over from the workspace.
+	Version string
+	// Dir is the folder that local paths of the file count from.
+	Dir string
+	// Workspace is the folder for the run's files; it is made if it doesn't exist.
+	Workspace string
+	// LockFile is the lock file's path; empty for none.
+	LockFile string
+	// Locked makes everything that is not in the lock file, or differs from it, an error.
+	Locked bool
+	// From and Until leave out the steps before and after a stage; empty for all.
+	From, Until stages.Stage
+	// Values are the values of --set.
+	Values map[string]string
+	// Cluster finds the Secrets and ConfigMaps that are not in the file.
+	Cluster stages.Objects
+	// Observer is told what happens.
+	Observer stages.Observer
+}
+
+// A Report is what a run has led to. It is complete also when the run failed.
+type Report struct {
+	Record Record
+	// Manifests are the manifests after the last step that ran.
+	Manifests stages.Manifests
+	// Images are the images of the manifests, as far as they were resolved.
+	Images []schema.LockedImage
+	// Changes are what a plan found.
+	Changes []stages.Change
+	// LockChanged tells whether the lock file was written.
+	LockChanged bool
+}
+
+// mode says what is done with steps that change something outside of the workspace.
+type mode int
+
+const (
+	modeRun mode = iota
+	modePlan
+)
+
+// Run runs the plan's steps. It checks all of them first, stops at the first error, which is a
+// [*StepError] if a step is to blame, and leaves a workspace from which a second Run goes on.
+func (p *Plan) Run(ctx context.Context, opts Options) (*Report, error) {
+	return p.execute(ctx, opts, modeRun)
+}
+
+// Preview finds what Run would change, and changes nothing outside of the workspace.
+func (p *Plan) Preview(ctx context.Context, opts Options) (*Report, error) {
+	return p.execute(ctx, opts, modePlan)
+}
+
+func (p *Plan) execute(ctx context.Context, opts Options, m mode) (*Report, error) {
+	if p.Idle != "" {
+		return &Report{}, &IdleError{Reason: p.Idle}
+	}
+	r := p.newRun(opts, m)
+	started := time.Now()
+	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
+	err := r.finish(ctx, started, r.within(ctx))
+	return &r.report, err
+}
+
+// within runs the steps in the workspace, which no other run uses meanwhile.
+func (r *run) within(ctx context.Context) (err error) {
+	if r.lock, err = readLock(r.opts.LockFile, r.opts.Locked); err != nil {
+		return err
+	}
+	r.ws, err = openWorkspace(ctx, r.opts.Workspace, func() {
+		stages.Warn(r.events, fmt.Sprintf("waiting for another run to leave workspace %s", r.opts.Workspace))
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.ws.Close()) }()
+	err = r.steps(ctx)
+	r.conclude(ctx, err)
+	return errors.Join(err, r.ws.writeRecord(&r.report.Record))
+}
+
+// A run is one execution of a plan.
+type run struct {
+	plan   *Plan
+	opts   Options
+	mode   mode
+	secret *redactor
+	found  *objects
+	events observer
+	ws     *workspace
+	lock   *stages.Lock
+	last   *Record
+	report Report
+
+	manifests stages.Manifests
+	// provisional means that a step was only planned, so that what follows isn't final.
+	provisional bool
+	newLock     schema.Lock
+}
+
+func (p *Plan) newRun(opts Options, m mode) *run {
+	secret := &redactor{}
+	found := &objects{
+		secrets: map[string]map[string][]byte{}, configMaps: map[string]map[string][]byte{},
+		cluster: opts.Cluster, redactor: secret,
+	}
+	for _, s := range p.file.Secrets {
+		found.secrets[s.Metadata.Name] = s.Values()
+	}
+	for _, c := range p.file.ConfigMaps {
+		found.configMaps[c.Metadata.Name] = c.Values()
+	}
+	return &run{plan: p, opts: opts, mode: m, secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}}
+}
+
+// conclude says in the record how the run ended.
+func (r *run) conclude(ctx context.Context, err error) {
+	rec := &r.report.Record
+	rec.Finished = time.Now()
+	switch {
+	case err == nil:
+		rec.Outcome = OutcomeSucceeded
+	case errors.Is(ctx.Err(), context.Canceled):
+		rec.Outcome, rec.Error = OutcomeCanceled, r.secret.clean(err.Error())
+	default:
+		rec.Outcome, rec.Error = OutcomeFailed, r.secret.clean(err.Error())
+	}
+}
+
+// finish tells how the run ended, and removes secrets from the error.
+func (r *run) finish(ctx context.Context, started time.Time, err error) error {
+	r.conclude(ctx, err)
+	event := stages.Event{Type: stages.RunFinished, Message: r.report.Record.Outcome, Seconds: time.Since(started).Seconds()}
+	if err != nil {
+		err = &cleanError{err: err, text: r.secret.clean(err.Error())}
+		event.Error, event.Hint = err.Error(), stages.Hint(err)
+	}
+	r.events.Observe(event)
+	r.report.Manifests = r.manifests
+	r.report.Images = r.newLock.Images
+	return err
+}
+
+// A cleanError is an error whose text holds no secret.
+type cleanError struct {
+	err  error
+	text string
+}
+
+func (e *cleanError) Error() string { return e.text }
+
+func (e *cleanError) Unwrap() error { return e.err }
+
+// selected returns the steps between --from and --until, and those before them, whose results are
+// taken from the workspace.
+func (r *run) selected() (before, now []Step) {
+	steps := r.plan.Steps
+	first, last := 0, len(steps)
+	if r.opts.From != "" {
+		first = slices.IndexFunc(steps, func(s Step) bool { return !s.Stage.Before(r.opts.From) })
+		if first < 0 {
+			first = len(steps)
+		}
+	}
+	if r.opts.Until != "" {
+		last = 0
+		for i, s := range steps {
+			if !r.opts.Until.Before(s.Stage) {
+				last = i + 1
+			}
+		}
+	}
+	return steps[:min(first, last)], steps[min(first, last):last]
+}
+
+func (r *run) steps(ctx context.Context) error {
+	r.last = r.ws.readRecord()
+	if r.last.Strake != r.opts.Version {
+		r.last = &Record{}
+	}
+	r.report.Record = Record{
+		Format: recordFormat, Strake: r.opts.Version, App: r.plan.App.Namespace + "/" + r.plan.App.Name,
+		Started: time.Now(), Outcome: OutcomeRunning, Steps: slices.Clone(r.last.Steps),
+	}
+	if err := r.keepFolders(); err != nil {
+		return err
+	}
+	before, now := r.selected()
+	for _, s := range before {
+		if err := r.takeOver(s); err != nil {
+			return r.blame(s, err)
+		}
+	}
+	if err := r.check(ctx, now); err != nil {
+		return err
+	}
+	settled := false
+	for i, s := range now {
+		// Everything is resolved before the first deploy step, or with the last step.
+		if s.Stage == stages.Deploy && !settled {
+			settled = true
+			if err := r.settleLock(len(before) + i); err != nil {
+				return err
+			}
+		}
+		if err := r.step(ctx, s); err != nil {
+			return err
+		}
+	}
+	if !settled {
+		if err := r.settleLock(len(before) + len(now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepFolders drops what earlier runs have fetched for sources that are no longer in the file.
+func (r *run) keepFolders() error {
+	var now []string
+	for _, s := range r.plan.Steps {
+		if s.Stage == stages.Fetch {
+			now = append(now, s.Folder)
+		}
+	}
+	if err := r.ws.keepSources(r.last.folders(), now); err != nil {
+		return err
+	}
+	return r.ws.writeRecord(&r.report.Record)
+}
+
+// takeOver takes a step's result from the workspace's last run.
+func (r *run) takeOver(s Step) error {
+	rec, ok := r.last.step(s.Name)
+	if !ok || !r.intact(s, rec) {
+		return stages.WithHint(fmt.Errorf("has no result in the workspace to go on from"),
+			"run without --from first, or from an earlier stage")
+	}
+	return r.adopt(s, rec)
+}
+
+// check lets every step that can tell beforehand that it would fail do so. All their findings are
+// returned.
+func (r *run) check(ctx context.Context, steps []Step) error {
+	errs := make([]error, len(steps))
+	var group errgroup.Group
+	for i, s := range steps {
+		checker, ok := s.step.(stages.Checker)
+		if !ok {
+			continue
+		}
+		group.Go(func() error {
+			if err := guard(func() error { return checker.Check(ctx, r.job(s)) }); err != nil {
+				errs[i] = r.blame(s, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // errs holds what went wrong
+	return errors.Join(errs...)
+}
+
+// settleLock compares the lock with the lock file, or writes it, once the steps that resolve
+// references have run. done counts the steps of the plan that have.
+func (r *run) settleLock(done int) error {
+	for _, s := range r.plan.Steps[done:] {
+		if s.Stage != stages.Deploy {
+			return nil // the run ends early: the lock isn't complete
+		}
+	}
+	r.newLock.Sort()
+	if r.lock.Enforce {
+		if r.provisional {
+			return nil // the steps themselves have refused what differs
+		}
+		return staleLock(r.lock.File, r.newLock)
+	}
+	if r.mode == modePlan || r.opts.LockFile == "" {
+		return nil
+	}
+	changed, err := writeLock(r.opts.LockFile, r.newLock)
+	r.report.LockChanged = changed
+	return err
+}
+
+func (r *run) blame(s Step, err error) *StepError {
+	return &StepError{Step: s.Name, Stage: s.Stage, Pos: s.Pos(), Err: err, text: err.Error()}
+}
+
+func (r *run) job(s Step) *stages.Job {
+	return &stages.Job{
+		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
+		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
+		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
+	}
+}
+
+// localFiles are the files of strake's own that may lie among a local source's.
+func (r *run) localFiles() []string {
+	files := []string{r.opts.Workspace}
+	if r.opts.LockFile != "" {
+		files = append(files, r.opts.LockFile)
+	}
+	for i, f := range files {
+		if abs, err := filepath.Abs(f); err == nil {
+			files[i] = abs
+		}
+	}
+	return files
+}
+
+// guard turns a panic of a plugin or its library into an error.
+func guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = stages.WithHint(fmt.Errorf("internal error: %v", p), "this is a bug in strake or in the tool it embeds: please report it")
+		}
+	}()
+	return f()
+}

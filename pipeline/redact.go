@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"strake.dev/strake/stages"
+)
+
+// A redactor removes secrets from texts: the values of every Secret that a step has asked for, also
+// in base64, and passwords in URLs.
+type redactor struct {
+	mu     sync.RWMutex
+	values []string
+}
+
+// Values shorter than minSecret are left alone: they would be found in any text.
+const minSecret = 4
+
+const redacted = "***"
+
+var urlUserinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s:@]*:[^/\s@]+@`)
+
+func (r *redactor) add(value []byte) {
+	text := strings.TrimSpace(string(value))
+	if len(text) < minSecret {
+		return
+	}
+	add := []string{text, base64.StdEncoding.EncodeToString(value), base64.RawURLEncoding.EncodeToString(value)}
+	// A key file may come out line by line.
+	const minLine = 12
+	if lines := strings.Split(text, "\n"); len(lines) > 1 {
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); len(line) >= minLine {
+				add = append(add, line)
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.values = append(r.values, add...)
+	// The longest first, so that a secret which contains another one leaves no rest.
+	slices.SortFunc(r.values, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
+	r.values = slices.Compact(r.values)
+}
+
+func (r *redactor) clean(text string) string {
+	if text == "" {
+		return text
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, v := range r.values {
+		text = strings.ReplaceAll(text, v, redacted)
+	}
+	return urlUserinfo.ReplaceAllString(text, "${1}"+redacted+"@")
+}
+
+// An observer gives events their time and step, and removes secrets, before anybody else sees them.
+type observer struct {
+	to     stages.Observer
+	secret *redactor
+	step   string
+	stage  stages.Stage
+}
+
+func (o observer) Observe(e stages.Event) {
+	e.Time, e.Step, e.Stage = time.Now(), o.step, o.stage
+	e.Message, e.Error, e.Hint = o.secret.clean(e.Message), o.secret.clean(e.Error), o.secret.clean(e.Hint)
+	if e.Task != nil {
+		t := *e.Task
+		t.Name, t.Detail = o.secret.clean(t.Name), o.secret.clean(t.Detail)
+		e.Task = &t
+	}
+	if e.Change != nil {
+		c := *e.Change
+		c.Name, c.Reason, c.Diff = o.secret.clean(c.Name), o.secret.clean(c.Reason), o.secret.clean(c.Diff)
+		e.Change = &c
+	}
+	if e.Image != nil {
+		i := *e.Image
+		i.From, i.To, i.Reason = o.secret.clean(i.From), o.secret.clean(i.To), o.secret.clean(i.Reason)
+		e.Image = &i
+	}
+	o.to.Observe(e)
+}
+
+// objects finds Secrets and ConfigMaps in the App's file, then in the cluster, and has the values of
+// Secrets kept out of all texts.
+type objects struct {
+	secrets    map[string]map[string][]byte
+	configMaps map[string]map[string][]byte
+	cluster    stages.Objects
+	redactor   *redactor
+}
+
+// Keys of Secrets whose values are no secrets, and would make texts unreadable when removed.
+var publicKeys = []string{"username", "ssh-knownhosts", "ca.crt"}
+
+func (o *objects) Secret(ctx context.Context, name string) (map[string][]byte, error) {
+	data, ok := o.secrets[name]
+	if !ok {
+		var err error
+		if data, err = o.cluster.Secret(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	for k, v := range data {
+		if !slices.Contains(publicKeys, k) {
+			o.redactor.add(v)
+		}
+	}
+	return data, nil
+}
+
+func (o *objects) ConfigMap(ctx context.Context, name string) (map[string][]byte, error) {
+	if data, ok := o.configMaps[name]; ok {
+		return data, nil
+	}
+	return o.cluster.ConfigMap(ctx, name)
+}

@@ -1,0 +1,267 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"time"
+
+	"strake.dev/strake/stages"
+)
+
+// grace is how long a step may take to return once its context has ended, before the run goes on
+// without it.
+const grace = 10 * time.Second
+
+// step runs one step, or leaves it out when its inputs are those of the last run.
+func (r *run) step(ctx context.Context, s Step) error {
+	events := observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage}
+	started := time.Now()
+	events.Observe(stages.Event{Type: stages.StepStarted, Message: s.Plugin.Name})
+	rec, err := r.perform(ctx, s)
+	rec.Seconds = time.Since(started).Seconds()
+	switch {
+	case err != nil:
+		rec.Status = StatusFailed
+		failure := r.blame(s, err)
+		events.Observe(stages.Event{Type: stages.StepFinished, Error: failure.text, Hint: stages.Hint(err), Seconds: rec.Seconds})
+		return failure
+	case rec.Status == StatusSkipped:
+		events.Observe(stages.Event{Type: stages.StepSkipped, Message: rec.Reason, Seconds: rec.Seconds})
+	default:
+		events.Observe(stages.Event{Type: stages.StepFinished, Seconds: rec.Seconds})
+	}
+	r.report.Record.set(rec)
+	if r.provisional {
+		return nil // what was only planned must not be taken for done
+	}
+	return r.ws.writeRecord(&r.report.Record)
+}
+
+// The status of a step in the record.
+const (
+	StatusDone    = "done"
+	StatusSkipped = "skipped"
+	StatusFailed  = "failed"
+)
+
+func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
+	rec = StepRecord{Name: s.Name, Stage: s.Stage, Plugin: s.Plugin.Name, Folder: s.Folder, Status: StatusDone}
+	if t := s.spec.Timeout; t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, t, fmt.Errorf("timed out after %s: %w", t, context.DeadlineExceeded))
+		defer cancel()
+	}
+	if err := ctx.Err(); err != nil {
+		return rec, context.Cause(ctx)
+	}
+	sources, err := r.ws.open(sourcesDir)
+	if err != nil {
+		return rec, err
+	}
+	defer func() { err = errors.Join(err, sources.Close()) }()
+	job := r.job(s)
+	job.Sources = sources
+
+	if rec.Key, err = r.key(ctx, s, job); err != nil {
+		return rec, err
+	}
+	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(s, last) {
+		rec.Output, rec.HasManifests, rec.Source, rec.Images = last.Output, last.HasManifests, last.Source, last.Images
+		rec.Status, rec.Reason = StatusSkipped, "nothing changed since the last run"
+		return rec, r.adopt(s, last)
+	}
+	return r.execute(ctx, s, job, rec)
+}
+
+// execute runs or plans the step in an area of its own.
+func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepRecord) (_ StepRecord, err error) {
+	area, err := r.ws.stage(s.Name)
+	if err != nil {
+		return rec, err
+	}
+	defer func() { err = errors.Join(err, area.Close()) }()
+	job.Out = area
+
+	result, changes, err := r.call(ctx, s, job)
+	r.report.Changes = append(r.report.Changes, changes...)
+	if err != nil {
+		return rec, err
+	}
+	if result.Skipped != "" {
+		rec.Status, rec.Reason = StatusSkipped, result.Skipped
+	}
+	rec.Source, rec.Images, rec.HasManifests = result.Source, result.Images, result.Manifests != nil
+	if r.provisional {
+		r.merge(rec, result.Manifests)
+		return rec, nil
+	}
+	if s.Stage == stages.Fetch {
+		if err := area.CheckLinks(); err != nil {
+			return rec, err
+		}
+		if rec.Output, err = area.Digest(); err != nil {
+			return rec, err
+		}
+	} else if rec.HasManifests {
+		if err := area.Root().WriteFile(manifestFile, result.Manifests, 0o600); err != nil {
+			return rec, err
+		}
+		rec.Output = result.Manifests.Digest()
+	}
+	// The record forgets the step before its earlier result is touched: a run that is killed in
+	// between leaves no record of something that is half there.
+	r.report.Record.drop(s.Name)
+	if err := r.ws.writeRecord(&r.report.Record); err != nil {
+		return rec, err
+	}
+	if err := r.ws.commit(s.Name, place(s)); err != nil {
+		return rec, err
+	}
+	r.merge(rec, result.Manifests)
+	return rec, nil
+}
+
+// call runs the step, or lets it tell what it would do, and sees to it that a cancelled step can't
+// hold up the run.
+func (r *run) call(ctx context.Context, s Step, job *stages.Job) (stages.Result, []stages.Change, error) {
+	type outcome struct {
+		result  stages.Result
+		changes []stages.Change
+		err     error
+	}
+	work := func() (o outcome, err error) {
+		err = guard(func() error {
+			outside := s.Stage == stages.Build || s.Stage == stages.Deploy
+			if r.mode == modePlan && outside {
+				r.provisional = true
+				planner, ok := s.step.(stages.Planner)
+				if !ok {
+					return fmt.Errorf("the %s plugin can't tell what it would do", s.Plugin.Name)
+				}
+				o.result, o.changes, o.err = planner.Plan(ctx, job)
+				return o.err
+			}
+			o.result, o.err = s.step.Run(ctx, job)
+			return o.err
+		})
+		return o, err
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		o, err := work()
+		o.err = err
+		done <- o
+	}()
+	finish := func(o outcome) (stages.Result, []stages.Change, error) {
+		// A library's own words for a cancelled or timed out context say less than the cause.
+		if o.err != nil && ctx.Err() != nil {
+			o.err = fmt.Errorf("%w (%v)", context.Cause(ctx), o.err)
+		}
+		return o.result, o.changes, o.err
+	}
+	select {
+	case o := <-done:
+		return finish(o)
+	case <-ctx.Done():
+	}
+	select {
+	case o := <-done:
+		return finish(o)
+	case <-time.After(grace):
+		return stages.Result{}, nil, fmt.Errorf("%w (the %s plugin did not stop within %s)", context.Cause(ctx), s.Plugin.Name, grace)
+	}
+}
+
+// merge lets the run go on with what a step has yielded.
+func (r *run) merge(rec StepRecord, manifests stages.Manifests) {
+	if rec.Source != nil {
+		r.newLock.Sources = append(r.newLock.Sources, *rec.Source)
+	}
+	r.newLock.Images = append(r.newLock.Images, rec.Images...)
+	if manifests != nil {
+		r.manifests = manifests
+	}
+}
+
+// adopt lets the run go on with what a step yielded in the last run.
+func (r *run) adopt(s Step, rec StepRecord) error {
+	var manifests stages.Manifests
+	if rec.HasManifests {
+		var err error
+		if manifests, err = fs.ReadFile(r.ws.tree.Root().FS(), path.Join(place(s), manifestFile)); err != nil {
+			return err
+		}
+		if manifests == nil {
+			manifests = stages.Manifests{}
+		}
+	}
+	r.merge(rec, manifests)
+	return nil
+}
+
+// intact tells whether what a step made in the last run is still there as it was.
+func (r *run) intact(s Step, rec StepRecord) bool {
+	if rec.Stage != s.Stage || rec.Folder != s.Folder {
+		return false
+	}
+	if s.Stage == stages.Fetch {
+		digest, err := r.treeDigest(place(s))
+		return err == nil && digest == rec.Output
+	}
+	if !rec.HasManifests {
+		return true
+	}
+	data, err := fs.ReadFile(r.ws.tree.Root().FS(), path.Join(place(s), manifestFile))
+	return err == nil && stages.Manifests(data).Digest() == rec.Output
+}
+
+func (r *run) treeDigest(name string) (_ string, err error) {
+	tree, err := r.ws.open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, tree.Close()) }()
+	return tree.Digest()
+}
+
+// key is the digest of everything the step's result depends on; empty if that can't be told.
+func (r *run) key(ctx context.Context, s Step, job *stages.Job) (string, error) {
+	keyer, ok := s.step.(stages.Keyer)
+	if !ok {
+		return "", nil
+	}
+	var own string
+	err := guard(func() (err error) {
+		own, err = keyer.Key(ctx, job)
+		return err
+	})
+	if err != nil || own == "" {
+		return "", err
+	}
+	config, err := s.spec.With.Value()
+	if err != nil {
+		return "", err
+	}
+	plain, err := json.Marshal(config)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n%s\n%q\n%q\n", s.Stage, s.Plugin.Name, s.Plugin.Version, plain, own)
+	fmt.Fprintf(sum, "%q %q %q %q\n", job.App.Name, job.App.Namespace, job.App.DefaultNamespace, job.Folder)
+	if s.Stage != stages.Fetch {
+		fmt.Fprintf(sum, "%t %s\n", job.Manifests == nil, job.Manifests.Digest())
+		for _, k := range slices.Sorted(maps.Keys(job.Values)) {
+			fmt.Fprintf(sum, "%q=%q\n", k, job.Values[k])
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}

@@ -19,7 +19,8 @@ type Plan struct {
 	Idle  string
 	Steps []Step
 
-	file *schema.File
+	file     *schema.File
+	pipeline *schema.Pipeline
 }
 
 // A Step is one bound step of a plan.
@@ -42,20 +43,36 @@ func (s Step) Pos() schema.Pos {
 	return schema.Pos{}
 }
 
+// Load reads a file and compiles it. The error is a [schema.Diagnostics] with everything that is
+// wrong with it, in the file's own form and in the configuration of plugins.
+func Load(name string, data []byte, plugins *stages.Registry) (*Plan, error) {
+	file, err := schema.Load(name, data)
+	if file == nil {
+		return nil, err
+	}
+	var found schema.Diagnostics
+	found.Collect(schema.Pos{File: name}, "", err)
+	plan, err := Compile(file, plugins)
+	found.Collect(schema.Pos{File: name}, "", err)
+	if err := found.Err(); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
 // Compile binds every entry of a file's App or Pipeline to a plugin, or reports, as
 // [schema.Diagnostics], everything that is wrong with any of them.
 func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
+	var found schema.Diagnostics
 	pipe, err := AsPipeline(file, plugins)
-	if err != nil {
-		return nil, err
-	}
+	found.Collect(schema.Pos{File: file.Name}, "", err)
 	meta := file.Metadata()
 	plan := &Plan{
 		App: stages.App{
 			Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID,
 			Labels: meta.Labels, Annotations: meta.Annotations, Identity: pipe.Spec.Identity,
 		},
-		file: file,
+		file: file, pipeline: pipe,
 	}
 	if app := file.App; app != nil {
 		plan.App.NoopDelete = app.Spec.NoopDelete
@@ -66,8 +83,10 @@ func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
 			plan.Idle = "the App is paused (spec.paused)"
 		}
 	}
-	var found schema.Diagnostics
 	for _, spec := range pipe.Spec.Stages {
+		if spec.Node() == nil {
+			continue // the file's own form is broken there, which Load has reported
+		}
 		step, err := bind(spec, plugins)
 		found.Collect(spec.Node().Pos(), spec.Node().Path(), err)
 		plan.Steps = append(plan.Steps, step)
@@ -146,7 +165,11 @@ func (p *Plan) place() error {
 
 func inside(child, parent string) bool { return strings.HasPrefix(child, parent+"/") }
 
-// AsPipeline returns the Pipeline that a file's App stands for, or the file's own Pipeline.
+// Pipeline is the explicit form of the plan, which an App was compiled to.
+func (p *Plan) Pipeline() *schema.Pipeline { return p.pipeline }
+
+// AsPipeline returns the Pipeline that a file's App stands for, or the file's own Pipeline. With an
+// error it holds the entries that are in order.
 func AsPipeline(file *schema.File, plugins *stages.Registry) (*schema.Pipeline, error) {
 	if file.Pipeline != nil {
 		return file.Pipeline, nil
@@ -172,6 +195,9 @@ type appCompiler struct {
 
 func (c *appCompiler) entries(stage stages.Stage, entries []schema.Entry) {
 	for _, e := range entries {
+		if e.Node == nil {
+			continue // not a mapping, which Load has reported
+		}
 		step, err := c.entry(stage, e.Node)
 		if err != nil {
 			c.found.Collect(e.Node.Pos(), e.Node.Path(), err)

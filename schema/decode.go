@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // A Defaulter sets defaults before its fields are filled, so that a zero given in the file stays.
@@ -133,7 +135,7 @@ func (d *decoder) structure(n *Node, v reflect.Value) {
 		}
 		if g := given[f.name]; g == nil {
 			d.report(Diagnostic{Pos: n.Pos(), Path: join(n.path, f.name), Msg: "missing, but required"})
-		} else if g.IsNull() || (g.Text() == "" && v.FieldByIndex(f.index).Kind() == reflect.String) {
+		} else if g.IsNull() || (g.yaml.Kind == yaml.ScalarNode && g.Text() == "" && v.FieldByIndex(f.index).Kind() == reflect.String) {
 			d.report(g.Errorf("is empty, but required"))
 		}
 	}
@@ -154,7 +156,7 @@ func (d *decoder) mapping(n *Node, v reflect.Value) {
 
 func (d *decoder) sequence(n *Node, v reflect.Value) {
 	items := n.Items()
-	if items == nil && n.describe() != "a list" {
+	if n.yaml.Kind != yaml.SequenceNode {
 		diag := n.Errorf("expected a list, found %s", n.describe())
 		diag.Hint = "begin each entry with “- ”"
 		d.report(diag)
@@ -185,14 +187,16 @@ func (d *decoder) scalar(n *Node, v reflect.Value) {
 		panic(fmt.Sprintf("schema.Decode: field of unsupported type %s", v.Type()))
 	}
 	// YAML reads 1.10 and true as number and boolean: a version or a label value lost its quotes.
-	if v.Kind() == reflect.String && n.Items() == nil && !n.IsMapping() && n.yaml.ShortTag() != "!!str" && n.yaml.ShortTag() != "!!timestamp" {
+	if v.Kind() == reflect.String && n.yaml.Kind == yaml.ScalarNode && n.yaml.ShortTag() != "!!str" && n.yaml.ShortTag() != "!!timestamp" {
 		diag := n.Errorf("expected a string, found %s", n.describe())
 		diag.Hint = fmt.Sprintf("put it in quotes: %q", n.Text())
 		d.report(diag)
 		return
 	}
 	dst := reflect.New(v.Type())
-	if n.IsMapping() || n.Items() != nil || n.yaml.Decode(dst.Interface()) != nil {
+	// The YAML library would cut 1.5 to a whole number.
+	cut := dst.Elem().CanInt() && n.yaml.ShortTag() != "!!int"
+	if n.yaml.Kind != yaml.ScalarNode || cut || n.yaml.Decode(dst.Interface()) != nil {
 		d.report(n.Errorf("expected %s, found %s", want, n.describe()))
 		return
 	}
@@ -204,7 +208,7 @@ func (n *Node) describe() string {
 	switch {
 	case n.IsMapping():
 		return "a mapping"
-	case n.yaml.Kind == sequenceKind:
+	case n.yaml.Kind == yaml.SequenceNode:
 		return "a list"
 	}
 	switch n.yaml.ShortTag() {

@@ -5,10 +5,7 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
-	"go.yaml.in/yaml/v3"
 )
-
-const sequenceKind = yaml.SequenceNode
 
 // A field is what the tags of one struct field say.
 type field struct {
@@ -79,7 +76,7 @@ func Suggest(name string, known []string) string {
 	switch {
 	case best == "":
 		return ""
-	case distance <= max(1, len(name)/3):
+	case distance <= max(1, (len(name)+1)/3):
 		return "did you mean " + best + "?"
 	case len(known) <= few:
 		return "known: " + strings.Join(known, ", ")

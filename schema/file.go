@@ -39,7 +39,8 @@ func (f *File) Identity() Identity {
 }
 
 // Load reads a file. The error is a [Diagnostics] with all problems of the file, except those in
-// the configuration of plugins, which the plugins find.
+// the configuration of plugins, which the plugins find. With an error, the file is what could be
+// read of it, so that the plugins can add theirs, or nil if there is nothing to go on with.
 func Load(name string, data []byte) (*File, error) {
 	docs, err := Parse(name, data)
 	if err != nil {
@@ -56,10 +57,10 @@ func Load(name string, data []byte) (*File, error) {
 			Hint: "expected a document with apiVersion: " + APIVersion + " and kind: App or Pipeline",
 		})
 	}
-	if err := found.Err(); err != nil {
-		return nil, err
+	if f.root == nil {
+		return nil, found.Err()
 	}
-	return f, nil
+	return f, found.Err()
 }
 
 func (f *File) add(doc *Node) error {

@@ -1,0 +1,91 @@
+# strake: source code to a running app on Kubernetes. “make help” lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED := 0
+GO ?= go
+
+# The sandbox that the targets bring up and use; tests have one of their own.
+SANDBOX ?= default
+# What “make app” deploys.
+APP ?= app.yaml.example
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The embedded tools refuse to compare versions with “develop”, so they are told which one they are.
+carvel = $(shell $(GO) list -m -f '{{.Version}}' carvel.dev/$(1) | sed 's/^v//')
+LDFLAGS = -s -w -X main.version=$(VERSION) \
+	-X carvel.dev/ytt/pkg/version.Version=$(call carvel,ytt) \
+	-X carvel.dev/kapp/pkg/kapp/version.Version=$(call carvel,kapp) \
+	-X carvel.dev/kbld/pkg/kbld/version.Version=$(call carvel,kbld) \
+	-X carvel.dev/vendir/pkg/vendir/version.Version=$(call carvel,vendir) \
+	-X carvel.dev/imgpkg/pkg/imgpkg/cmd.Version=$(call carvel,imgpkg)
+
+# Debian packages: what the sandbox's containers, pod network and base images are made of, and git.
+PACKAGES := git runc containernetworking-plugins busybox-static iptables
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/strake.
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/strake ./cmd/strake
+
+.PHONY: packages
+packages: ## Install the Debian packages that the sandbox needs, as root.
+	@missing=(); for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing+=($$p); done; \
+	if (( $${#missing[@]} )); then \
+		if (( EUID )) || ! command -v apt-get >/dev/null; then \
+			echo "missing packages: $${missing[*]}; as root: apt-get install $${missing[*]}" >&2; exit 1; \
+		fi; \
+		echo "installing $${missing[*]}"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; } >/dev/null; \
+	fi
+
+.PHONY: sandbox
+sandbox: packages ## Build the sandbox and bring it up: a registry, BuildKit and Kubernetes of its own.
+	@cd examples/sandbox && $(GO) build -trimpath -o ../../bin/sandbox .
+	@bin/sandbox up --name $(SANDBOX)
+
+# A cluster, a BuildKit and a registry that are given are used instead of the sandbox's.
+given = $(and $(KUBECONFIG),$(BUILDKIT_HOST),$(STRAKE_REGISTRY))
+
+.PHONY: reqs
+reqs: build $(if $(given),,sandbox) ## Everything that “make app” needs, without the app.
+
+.PHONY: app
+app: reqs ## Build and deploy the example app, and print what it answers.
+	@$(if $(given),,eval "$$(bin/sandbox env --name $(SANDBOX))"; export STRAKE_REGISTRY=$$STRAKE_SANDBOX_REGISTRY;) \
+	bin/strake run -f $(APP) --set image_repo=$$STRAKE_REGISTRY/simple-app; \
+	bin/strake inspect -f $(APP); \
+	echo; echo "The app answers:"; $(GO) run ./examples/answer
+
+.PHONY: test
+test: build ## Run all tests; the end-to-end ones in a sandbox of their own.
+	@$(MAKE) --no-print-directory sandbox SANDBOX=test
+	@eval "$$(bin/sandbox env --name test)"; $(GO) test -count=1 -timeout 30m ./...
+	@cd examples/simple-app && $(GO) test ./...
+	@cd examples/sandbox && $(GO) test -count=1 -timeout 20m ./...
+	@bin/sandbox down --name test
+
+.PHONY: lint
+lint: ## Check the code's form, the generated files and the module files.
+	@cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@bin/golangci-lint run ./...
+	@cd examples/sandbox && ../../bin/golangci-lint run -c ../../.golangci.yml ./...
+	@$(GO) mod tidy -diff
+
+.PHONY: generate
+generate: ## Write the generated files again: the JSON Schemas.
+	@$(GO) generate ./...
+
+.PHONY: bench
+bench: build ## Run the benchmarks; “strake run” is timed in a sandbox.
+	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## Stop the sandboxes of this checkout and remove what was built.
+	@if [ -x bin/sandbox ]; then for s in $(SANDBOX) test; do bin/sandbox down --name $$s --purge || true; done; fi
+	@rm -rf bin

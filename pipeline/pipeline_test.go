@@ -267,9 +267,11 @@ func TestRunRunsAllAndThenOnlyWhatChanged(t *testing.T) {
 
 func TestADamagedWorkspaceIsMadeAgain(t *testing.T) {
 	for name, damage := range map[string]func(ws string) error{
-		"source changed":    func(ws string) error { return os.WriteFile(filepath.Join(ws, "sources/src/out"), []byte("x"), 0o644) },
-		"source removed":    func(ws string) error { return os.RemoveAll(filepath.Join(ws, "sources/src")) },
-		"record torn":       func(ws string) error { return os.WriteFile(filepath.Join(ws, "run.json"), []byte("{\"steps\": ["), 0o644) },
+		"source changed": func(ws string) error { return os.WriteFile(filepath.Join(ws, "sources/src/out"), []byte("x"), 0o644) },
+		"source removed": func(ws string) error { return os.RemoveAll(filepath.Join(ws, "sources/src")) },
+		"record torn": func(ws string) error {
+			return os.WriteFile(filepath.Join(ws, "run.json"), []byte("{\"steps\": ["), 0o644)
+		},
 		"record of another": func(ws string) error { return os.WriteFile(filepath.Join(ws, "run.json"), []byte("{}"), 0o644) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -504,12 +506,13 @@ func TestASecondRunWaitsForTheWorkspace(t *testing.T) {
 	short, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer stop()
 	_, err := f.plan(wholeApp).Run(short, f.opts)
-	var busy *pipeline.BusyError
-	if !errors.As(err, &busy) {
+	if _, ok := errors.AsType[*pipeline.BusyError](err); !ok {
 		t.Errorf("error is %v", err)
 	}
 	cancel()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first run ended with %v", err)
+	}
 	f.mustRun(wholeApp)
 }
 

@@ -163,7 +163,7 @@ func (r *run) call(ctx context.Context, s Step, job *stages.Job) (stages.Result,
 	finish := func(o outcome) (stages.Result, []stages.Change, error) {
 		// A library's own words for a cancelled or timed out context say less than the cause.
 		if o.err != nil && ctx.Err() != nil {
-			o.err = fmt.Errorf("%w (%v)", context.Cause(ctx), o.err)
+			o.err = fmt.Errorf("%w (%w)", context.Cause(ctx), o.err)
 		}
 		return o.result, o.changes, o.err
 	}

@@ -58,7 +58,7 @@ type Identity struct {
 	DefaultNamespace string `json:"defaultNamespace,omitempty"`
 }
 
-// Validate checks that no two identities are asked for.
+// validate checks that no two identities are asked for.
 func (i *Identity) validate(n *Node) error {
 	if i.ServiceAccountName != "" && i.Cluster != nil {
 		return n.Get("cluster").Errorf("cannot be combined with serviceAccountName: expected one of them")
@@ -67,7 +67,7 @@ func (i *Identity) validate(n *Node) error {
 }
 
 // Validate checks what concerns more than one field.
-func (s *AppSpec) Validate(n *Node) error { return s.Identity.validate(n) }
+func (s *AppSpec) Validate(n *Node) error { return s.validate(n) }
 
 // Cluster names another cluster to deploy to.
 type Cluster struct {

@@ -62,10 +62,10 @@ func (d *decoder) value(n *Node, v reflect.Value) {
 		return
 	}
 	if v.CanAddr() {
-		if def, ok := v.Addr().Interface().(Defaulter); ok {
+		if def, ok := reflect.TypeAssert[Defaulter](v.Addr()); ok {
 			def.SetDefaults()
 		}
-		if nd, ok := v.Addr().Interface().(NodeDecoder); ok {
+		if nd, ok := reflect.TypeAssert[NodeDecoder](v.Addr()); ok {
 			d.found.Collect(n.Pos(), n.path, nd.DecodeNode(n))
 			return
 		}
@@ -73,7 +73,7 @@ func (d *decoder) value(n *Node, v reflect.Value) {
 	before := len(d.found)
 	d.fill(n, v)
 	if v.CanAddr() && len(d.found) == before {
-		if val, ok := v.Addr().Interface().(Validator); ok {
+		if val, ok := reflect.TypeAssert[Validator](v.Addr()); ok {
 			d.found.Collect(n.Pos(), n.path, val.Validate(n))
 		}
 	}

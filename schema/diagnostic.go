@@ -81,7 +81,7 @@ func (ds Diagnostics) Err() error {
 // Collect adds err to the diagnostics: those it holds or joins as they are, any other error as one
 // at pos. A nil error adds nothing.
 func (ds *Diagnostics) Collect(pos Pos, path string, err error) {
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // what is wrapped is walked into by the case below
 	case nil:
 	case Diagnostics:
 		*ds = append(*ds, err...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,7 +51,9 @@ func Parse(name string, data []byte) ([]*Node, error) {
 		x := &expander{file: name}
 		root, err := x.expand(&doc, 0)
 		if err != nil {
-			return nil, Diagnostics{err.(Diagnostic)}
+			var found Diagnostics
+			found.Collect(Pos{File: name}, "", err)
+			return nil, found
 		}
 		if root == nil || root.Tag == "!!null" {
 			continue
@@ -97,10 +100,8 @@ func (x *expander) expand(n *yaml.Node, depth int) (*yaml.Node, error) {
 		}
 		return x.expand(n.Content[0], depth)
 	case yaml.AliasNode:
-		for _, o := range x.open {
-			if o == n.Alias {
-				return fail(fmt.Sprintf("alias *%s contains itself", n.Value))
-			}
+		if slices.Contains(x.open, n.Alias) {
+			return fail(fmt.Sprintf("alias *%s contains itself", n.Value))
 		}
 		x.open = append(x.open, n.Alias)
 		defer func() { x.open = x.open[:len(x.open)-1] }()

@@ -22,7 +22,7 @@ type PipelineSpec struct {
 // Validate checks what concerns more than one field.
 func (s *PipelineSpec) Validate(n *Node) error {
 	var found Diagnostics
-	found.Collect(n.Pos(), n.Path(), s.Identity.validate(n))
+	found.Collect(n.Pos(), n.Path(), s.validate(n))
 	seen := map[string]bool{}
 	for i, item := range n.Get("stages").Items() {
 		if name := s.Stages[i].Name; seen[name] {

@@ -88,7 +88,8 @@ func TestDigest(t *testing.T) {
 		}
 		return d
 	}
-	if digest(base) != digest(base) {
+	first, second := digest(base), digest(base)
+	if first != second {
 		t.Error("equal trees have different digests")
 	}
 	for name, other := range map[string]map[string]string{

@@ -1,0 +1,293 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var digestRef = regexp.MustCompile(`@sha256:[0-9a-f]{64}`)
+
+// deployedImage is the image of the app's only Deployment.
+func (w *world) deployedImage() string {
+	w.t.Helper()
+	list, err := w.kube.AppsV1().Deployments(w.namespace).List(w.t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 1 {
+		w.t.Fatalf("%d deployments, %v", len(list.Items), err)
+	}
+	return list.Items[0].Spec.Template.Spec.Containers[0].Image
+}
+
+// generation counts the rollouts that the app's Deployment has seen.
+func (w *world) replicaSets() int {
+	w.t.Helper()
+	list, err := w.kube.AppsV1().ReplicaSets(w.namespace).List(w.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return len(list.Items)
+}
+
+// The main story: source becomes a running app, a second run finds nothing to do, an edit of the
+// source and one of a value do just what they have to, and delete leaves nothing.
+func TestFromSourceToRunningApp(t *testing.T) {
+	w := newWorld(t)
+
+	plan := w.strake("plan", "--detailed-exitcode")
+	if plan.code != 2 {
+		t.Fatalf("plan of a fresh app: %s", plan)
+	}
+	if got := w.objects(); len(got) > 0 || len(w.tags()) > 0 {
+		t.Fatalf("plan has left objects %q and tags %q", got, w.tags())
+	}
+
+	first := w.must("run")
+	if !strings.Contains(w.answer(), "Hello") {
+		t.Errorf("the app answers %q", w.answer())
+	}
+	image := w.deployedImage()
+	if !strings.HasPrefix(image, w.repo) || !digestRef.MatchString(image) {
+		t.Errorf("image is %s", image)
+	}
+	if !strings.Contains(w.read("app.lock.yaml"), image) {
+		t.Errorf("the lock does not hold %s:\n%s", image, w.read("app.lock.yaml"))
+	}
+	if got := w.tags(); len(got) != 1 {
+		t.Errorf("tags are %q\n%s", got, first)
+	}
+
+	t.Run("a second run does nothing", func(t *testing.T) {
+		audit, builds := follow(t, "STRAKE_SANDBOX_AUDIT_LOG"), follow(t, "STRAKE_SANDBOX_BUILDKIT_LOG")
+		lock := w.read("app.lock.yaml")
+		again := w.must("run")
+		if !strings.Contains(again.stdout, "nothing was built, pushed or applied") {
+			t.Errorf("run does not say so: %s", again)
+		}
+		if writes := audit.writes(w.namespace); len(writes) > 0 {
+			t.Errorf("writes to the API server:\n%s", strings.Join(writes, "\n"))
+		}
+		if log := builds.text(); strings.Contains(log, "solve") {
+			t.Errorf("BuildKit was asked to build:\n%s", log)
+		}
+		if w.read("app.lock.yaml") != lock {
+			t.Error("the lock file has changed")
+		}
+		plan := w.strake("plan", "--detailed-exitcode")
+		if plan.code != 0 {
+			t.Errorf("plan of an unchanged app: %s", plan)
+		}
+	})
+
+	t.Run("a locked run passes", func(t *testing.T) {
+		w.must("run", "--locked")
+	})
+
+	t.Run("only a value changes", func(t *testing.T) {
+		w.replace("config/values.yml", "hello_msg: stranger", "hello_msg: friend")
+		o := w.must("run")
+		if got := w.deployedImage(); got != image {
+			t.Errorf("image is %s, was %s\n%s", got, image, o)
+		}
+		if got := w.answer(); !strings.Contains(got, "friend") {
+			t.Errorf("the app answers %q", got)
+		}
+		if got := w.tags(); len(got) != 1 {
+			t.Errorf("tags are %q", got)
+		}
+	})
+
+	t.Run("the source changes", func(t *testing.T) {
+		before := w.replicaSets()
+		w.replace("src/main.go", "Hello ", "Good day, ")
+		lock := w.read("app.lock.yaml")
+		tags := w.tags()
+		audit := follow(t, "STRAKE_SANDBOX_AUDIT_LOG")
+		locked := w.strake("run", "--locked")
+		if locked.code != 4 || !strings.Contains(locked.stderr, "image simple-app") {
+			t.Errorf("locked run after an edit: %s", locked)
+		}
+		if writes := audit.writes(w.namespace); len(writes) > 0 {
+			t.Errorf("a refused run wrote to the API server:\n%s", strings.Join(writes, "\n"))
+		}
+		if diff := cmp.Diff(tags, w.tags()); diff != "" || w.read("app.lock.yaml") != lock {
+			t.Errorf("a refused run has changed tags or lock: %s", diff)
+		}
+
+		plan := w.strake("plan", "--detailed-exitcode")
+		if plan.code != 2 || !strings.Contains(plan.stdout, "simple-app") {
+			t.Errorf("plan of a changed app: %s", plan)
+		}
+		if diff := cmp.Diff(tags, w.tags()); diff != "" {
+			t.Errorf("plan has changed the tags: %s", diff)
+		}
+
+		w.must("run")
+		if got := w.deployedImage(); got == image {
+			t.Errorf("image is still %s", got)
+		}
+		if got := w.answer(); !strings.Contains(got, "Good day, ") {
+			t.Errorf("the app answers %q", got)
+		}
+		if got := w.replicaSets(); got != before+1 {
+			t.Errorf("%d rollouts, want one", got-before)
+		}
+		for range 3 {
+			w.must("run")
+		}
+		if got := w.tags(); len(got) != 2 {
+			t.Errorf("tags are %q", got)
+		}
+	})
+
+	t.Run("inspect", func(t *testing.T) {
+		o := w.must("inspect")
+		for _, want := range []string{"Deployment", "Service", "ReplicaSet", "Pod"} {
+			if !strings.Contains(o.stdout, want) {
+				t.Errorf("no %s in %s", want, o)
+			}
+		}
+	})
+
+	t.Run("delete", func(t *testing.T) {
+		w.must("delete")
+		if got := w.objects(); len(got) > 0 {
+			t.Errorf("left: %q", got)
+		}
+		w.must("delete")
+		if o := w.strake("inspect"); o.code != 1 || !strings.Contains(o.stderr, "not deployed") {
+			t.Errorf("inspect of a deleted app: %s", o)
+		}
+	})
+}
+
+// Render and build stop where they say, and two checkouts give one digest.
+func TestRenderAndBuild(t *testing.T) {
+	w := newWorld(t)
+	rendered := w.must("render")
+	image := digestRef.FindString(rendered.stdout)
+	if image == "" || !strings.HasPrefix(rendered.stdout, "---\n") {
+		t.Fatalf("render printed %s", rendered)
+	}
+	if got := w.objects(); len(got) > 0 {
+		t.Errorf("render has deployed %q", got)
+	}
+	built := w.must("build")
+	if !strings.Contains(built.stdout, image) {
+		t.Errorf("build printed %s", built)
+	}
+	other := newWorld(t)
+	if got := digestRef.FindString(other.must("render").stdout); got != image {
+		t.Errorf("another checkout gives %s, the first one %s", got, image)
+	}
+	if again := w.must("render"); again.stdout != rendered.stdout {
+		t.Errorf("render printed other manifests:\n%s", cmp.Diff(rendered.stdout, again.stdout))
+	}
+}
+
+func TestJSONEventsEndWithTheVerdict(t *testing.T) {
+	w := newWorld(t)
+	for want, args := range map[string][]string{
+		"succeeded": {"build", "-o", "json"},
+		"failed":    {"build", "-o", "json", "--buildkit-addr", "tcp://127.0.0.1:1"},
+	} {
+		if want == "failed" {
+			w.replace("src/main.go", "Hello ", "Hi ")
+		}
+		o := w.strake(args...)
+		lines := strings.Split(strings.TrimSpace(o.stdout), "\n")
+		types := map[string]int{}
+		var last struct{ Type, Message string }
+		for _, line := range lines {
+			last.Type, last.Message = "", ""
+			if err := json.Unmarshal([]byte(line), &last); err != nil {
+				t.Fatalf("%v in %q of %s", err, line, o)
+			}
+			types[last.Type]++
+			if last.Type == "run-finished" && last.Message != want {
+				t.Errorf("the verdict is %s: %s", last.Message, o)
+			}
+		}
+		if types["run-finished"] != 1 || types["step-started"] == 0 {
+			t.Errorf("events are %v: %s", types, o)
+		}
+	}
+}
+
+// An App of kapp-controller, unchanged, with its sources in git.
+func TestAnUnchangedKappControllerApp(t *testing.T) {
+	w := newWorld(t)
+	git := serveGit(t, w)
+	w.replace("config/build.yml", "path: src", "path: src")
+	w.write("cr.yaml", fmt.Sprintf(`apiVersion: kappctrl.k14s.io/v1alpha1
+kind: App
+metadata:
+  name: from-git
+  namespace: %s
+spec:
+  serviceAccountName: default
+  fetch:
+  - git: {url: %s, ref: origin/main}
+  template:
+  - ytt: {paths: [config]}
+  - kbld: {}
+  deploy:
+  - kapp: {rawOptions: ["--wait-timeout=2m"]}
+`, w.namespace, git))
+	w.grantAdmin("default")
+	w.must("run", "-f", "cr.yaml")
+	if got := w.answer(); !strings.Contains(got, "Hello") {
+		t.Errorf("the app answers %q", got)
+	}
+	if got := w.read("cr.lock.yaml"); !strings.Contains(got, "commitTitle: all of it") {
+		t.Errorf("lock is\n%s", got)
+	}
+	o := w.must("run", "-f", "cr.yaml")
+	if !strings.Contains(o.stdout, "nothing was built, pushed or applied") {
+		t.Errorf("second run: %s", o)
+	}
+	w.must("delete", "-f", "cr.yaml")
+}
+
+// serveGit puts the world's files into a repository and serves it by git's own HTTP backend.
+func serveGit(t *testing.T, w *world) string {
+	t.Helper()
+	root := t.TempDir()
+	repo := filepath.Join(root, "app.git")
+	run := func(dir string, args ...string) string {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.com")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	work := t.TempDir()
+	for _, folder := range []string{"src", "config"} {
+		if err := os.CopyFS(filepath.Join(work, folder), os.DirFS(filepath.Join(w.dir, folder))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(work, "init", "-q", "-b", "main")
+	run(work, "add", ".")
+	run(work, "commit", "-qm", "all of it")
+	run(root, "clone", "-q", "--bare", work, repo)
+	run(repo, "config", "uploadpack.allowAnySHA1InWant", "true")
+	server := httptest.NewServer(&cgi.Handler{
+		Path: filepath.Join(run(root, "--exec-path"), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	t.Cleanup(server.Close)
+	return server.URL + "/app.git"
+}

@@ -1,16 +1,16 @@
-// Command answer prints what a deployed app says: it runs wget inside one of the app's ready pods,
-// so that the request comes from the pod's own network, and it needs nothing but access to the
-// cluster's API.
+// Command answer prints what a deployed app says. It asks over a port that Kubernetes forwards to one
+// of the app's ready pods, so that the request reaches the app inside the pod's own network, and
+// nothing is needed but access to the cluster's API.
 //
-//	go run ./examples/answer [-namespace default] [-selector app=simple-app] [-port 8080]
+//	go run ./examples/answer [-namespace default] [-selector app.kubernetes.io/name=simple-app] [-port 8080]
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"time"
@@ -18,10 +18,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
 )
 
 func main() {
@@ -56,7 +56,7 @@ func ask(ctx context.Context, namespace, selector string, port int) (string, err
 	if err != nil {
 		return "", err
 	}
-	return exec(ctx, config, client, pod, "wget", "-qO-", "-T", "10", fmt.Sprintf("http://127.0.0.1:%d/", port))
+	return get(ctx, config, client, pod, port)
 }
 
 // readyPod returns the youngest pod that is ready and not about to go.
@@ -90,18 +90,39 @@ func ready(pod *corev1.Pod) bool {
 	return false
 }
 
-func exec(ctx context.Context, config *rest.Config, client kubernetes.Interface, pod *corev1.Pod, command ...string) (string, error) {
-	req := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).
-		SubResource("exec").VersionedParams(&corev1.PodExecOptions{
-		Container: pod.Spec.Containers[0].Name, Command: command, Stdout: true, Stderr: true,
-	}, scheme.ParameterCodec)
-	executor, err := remotecommand.NewWebSocketExecutor(config, "GET", req.URL().String())
+// get asks the pod over a forwarded port.
+func get(ctx context.Context, config *rest.Config, client kubernetes.Interface, pod *corev1.Pod, port int) (string, error) {
+	roundTripper, upgrader, err := spdy.RoundTripperFor(config)
 	if err != nil {
 		return "", err
 	}
-	var stdout, stderr bytes.Buffer
-	if err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &stdout, Stderr: &stderr}); err != nil {
-		return "", errors.Join(fmt.Errorf("in pod %s: %w", pod.Name, err), errors.New(stderr.String()))
+	address := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
+	dialer := spdy.NewDialer(upgrader, &http.Client{Transport: roundTripper}, http.MethodPost, address)
+	ready := make(chan struct{})
+	forwarder, err := portforward.New(dialer, []string{fmt.Sprintf("0:%d", port)}, ctx.Done(), ready, io.Discard, io.Discard)
+	if err != nil {
+		return "", err
 	}
-	return stdout.String(), nil
+	failed := make(chan error, 1)
+	go func() { failed <- forwarder.ForwardPorts() }()
+	select {
+	case err := <-failed:
+		return "", fmt.Errorf("pod %s: %w", pod.Name, err)
+	case <-ready:
+	}
+	ports, err := forwarder.GetPorts()
+	if err != nil {
+		return "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", ports[0].Local), http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("pod %s: %w", pod.Name, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
 }

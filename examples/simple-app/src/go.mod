@@ -1,0 +1,3 @@
+module example.com/simple-app
+
+go 1.26

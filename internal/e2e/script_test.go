@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// The scripts in testdata/script call strake as a user would, mostly with something wrong in the
+// App or around it, and compare the whole message. “-update” writes the messages anew.
+//
+// In the files of a script, $NAMESPACE is a namespace of the script's own, $REGISTRY the sandbox's
+// registry and $REPO a repository in it, $FAULTY a registry and web server that answers as the
+// path's first element says; the command subst puts them in.
+func TestScripts(t *testing.T) {
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kube := kubernetes.NewForConfigOrDie(config)
+	faulty := httptest.NewServer(http.HandlerFunc(serveFaults))
+	t.Cleanup(faulty.Close)
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			ns, err := kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "script-"}}, metav1.CreateOptions{})
+			if err != nil {
+				return err
+			}
+			env.Defer(func() {
+				_ = kube.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{})
+			})
+			registry := os.Getenv("STRAKE_SANDBOX_REGISTRY")
+			for k, v := range map[string]string{
+				"PATH":       filepath.Dir(strakeBinary) + ":" + os.Getenv("PATH"),
+				"KUBECONFIG": os.Getenv("KUBECONFIG"), "BUILDKIT_HOST": os.Getenv("BUILDKIT_HOST"),
+				"STRAKE_REGISTRY_MIRRORS": os.Getenv("STRAKE_REGISTRY_MIRRORS"),
+				"XDG_CACHE_HOME":          filepath.Join(env.WorkDir, ".cache"),
+				"NAMESPACE":               ns.Name, "REGISTRY": registry, "REPO": registry + "/" + ns.Name,
+				"FAULTY": strings.TrimPrefix(faulty.URL, "http://"),
+			} {
+				env.Setenv(k, v)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"subst":     substitute,
+			"untouched": untouched,
+		},
+	})
+}
+
+// substitute replaces the variables of the script's environment in files: subst FILE...
+func substitute(ts *testscript.TestScript, _ bool, files []string) {
+	for _, file := range files {
+		text := ts.ReadFile(file)
+		for _, name := range []string{"NAMESPACE", "REGISTRY", "REPO", "FAULTY", "WORK"} {
+			text = strings.ReplaceAll(text, "$"+name, ts.Getenv(name))
+		}
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))
+	}
+}
+
+// untouched makes sure that a refused run has left nothing: no lock file, no half-made area, and,
+// with the argument cluster, no object in the namespace.
+func untouched(ts *testscript.TestScript, _ bool, args []string) {
+	locks, _ := filepath.Glob(ts.MkAbs("*.lock.yaml"))
+	areas, _ := filepath.Glob(ts.MkAbs(".cache/strake/workspaces/*/tmp"))
+	for _, left := range append(locks, areas...) {
+		ts.Fatalf("left behind: %s", left)
+	}
+	if len(args) == 0 {
+		return
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+	ts.Check(err)
+	kube := kubernetes.NewForConfigOrDie(config)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	maps, err := kube.CoreV1().ConfigMaps(ts.Getenv("NAMESPACE")).List(ctx, metav1.ListOptions{})
+	ts.Check(err)
+	for _, m := range maps.Items {
+		if m.Name != "kube-root-ca.crt" {
+			ts.Fatalf("left in the cluster: configmap %s", m.Name)
+		}
+	}
+}
+
+// serveFaults is a web server and registry where everything goes wrong, in the way that the path
+// says: as an image, the repository's first element.
+func serveFaults(w http.ResponseWriter, r *http.Request) {
+	kind := strings.Split(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/v2"), "/"), "/")[0]
+	switch kind {
+	case "": // the registry's own address, which is in order
+	case "unauthorized":
+		w.Header().Set("Www-Authenticate", `Basic realm="faulty"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	case "forbidden":
+		w.WriteHeader(http.StatusForbidden)
+	case "broken":
+		w.WriteHeader(http.StatusInternalServerError)
+	case "busy":
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+	case "truncated":
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, "only this")
+	case "text":
+		fmt.Fprint(w, "just text")
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}

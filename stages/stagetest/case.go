@@ -28,7 +28,8 @@ type Case struct {
 	App stages.App
 	// Objects are the Secrets and ConfigMaps that the configuration may refer to. The values of the
 	// Secrets, and the strings inside of those that are YAML, must not show up anywhere outside of
-	// the result, if they have at least six characters.
+	// the result, if they have at least six characters. Those of the keys username, ssh-knownhosts
+	// and ca.crt may.
 	Objects Objects
 	// Values are those given with --set.
 	Values map[string]string

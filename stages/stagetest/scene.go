@@ -2,9 +2,6 @@ package stagetest
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +19,14 @@ type scene struct {
 	// tmp is the system's temporary folder as the plugin sees it.
 	tmp     string
 	secrets []string
+	calls   []call
+}
+
+// A call remembers how many events there were when a call to the plugin returned.
+type call struct {
+	what     string
+	recorder *Recorder
+	events   int
 }
 
 func newScene(t testing.TB, plugin stages.Plugin, c Case) *scene {
@@ -40,16 +45,10 @@ func newScene(t testing.TB, plugin stages.Plugin, c Case) *scene {
 func (s *scene) in(what string, f func(job *stages.Job) error) outcome {
 	s.t.Helper()
 	job := NewJob(s.t, s.c)
-	return s.with(what, job, f)
-}
-
-func (s *scene) with(what string, job *stages.Job, f func(job *stages.Job) error) outcome {
-	s.t.Helper()
-	before := s.state(job)
-	sources, dir, manifests := job.Sources, job.Dir, bytes.Clone(job.Manifests)
+	before, manifests := s.state(job), bytes.Clone(job.Manifests)
 	err := f(job)
 	events := Recorded(job).Events()
-	job.Sources, job.Dir = sources, dir
+	s.calls = append(s.calls, call{what, Recorded(job), len(events)})
 
 	if after := s.state(job); before != after {
 		s.t.Errorf("%s: wrote to the App's folder or beside the App's file", what)
@@ -68,6 +67,16 @@ func (s *scene) with(what string, job *stages.Job, f func(job *stages.Job) error
 		s.t.Errorf("%s: job.Out: %v", what, err)
 	}
 	return outcome{job: job, digest: digest}
+}
+
+// end checks what can be told only some time after the calls.
+func (s *scene) end() {
+	s.t.Helper()
+	for _, c := range s.calls {
+		if late := len(c.recorder.Events()) - c.events; late > 0 {
+			s.t.Errorf("%s: sent %d events after it had returned", c.what, late)
+		}
+	}
 }
 
 // state is a digest of what no step may change.
@@ -107,17 +116,12 @@ func (s *scene) run(step stages.Step) (outcome, error) {
 	s.t.Helper()
 	var result stages.Result
 	var err error
-	var job *stages.Job
-	out := s.in("Run", func(j *stages.Job) error {
-		job = j
-		result, err = step.Run(s.t.Context(), j)
+	out := s.in("Run", func(job *stages.Job) error {
+		result, err = step.Run(s.t.Context(), job)
 		return err
 	})
 	out.result = result
 	s.noSecret("Run: reason of a skip", result.Skipped)
-	if n, late := len(Recorded(job).Events()), len(Recorded(job).late()); late > 0 {
-		s.t.Errorf("Run: %d of %d events came after it had returned", late, n)
-	}
 	return out, err
 }
 
@@ -155,11 +159,7 @@ func (s *scene) plan(step stages.Step) {
 		for _, change := range changes {
 			s.checkChange("Plan", change)
 		}
-		said, jsonErr := json.Marshal(changes)
-		if jsonErr != nil {
-			s.t.Error(jsonErr)
-		}
-		s.noSecret("Plan: changes", string(said))
+		s.noSecretIn("Plan: changes", changes)
 		return err
 	})
 }
@@ -198,12 +198,3 @@ func (s *scene) checkChange(what string, c stages.Change) {
 		s.t.Errorf("%s: expected a change with a kind, a name and one of the operations %v, found %+v", what, ops, c)
 	}
 }
-
-// cancelled returns a context that has ended.
-func cancelled(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancel(ctx)
-	cancel()
-	return ctx
-}
-
-func (s *scene) String() string { return fmt.Sprintf("%s %s", s.plugin.Name, s.c.Name) }

@@ -1,0 +1,3 @@
+module strake.dev/strake/examples/sandbox/components/pause
+
+go 1.26.8

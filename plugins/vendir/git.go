@@ -1,0 +1,153 @@
+package vendir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	vendirconf "carvel.dev/vendir/pkg/vendir/config"
+
+	"strake.dev/strake/plugins/vendir/git"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+type gitSource struct{ Git }
+
+func (s *gitSource) kind() string    { return "git" }
+func (s *gitSource) subPath() string { return s.SubPath }
+
+func (s *gitSource) stale(l schema.LockedSource) string {
+	switch {
+	case !git.IsSHA(l.Git.SHA):
+		return fmt.Sprintf("has no commit in the lock file, but %q", l.Git.SHA)
+	case git.IsSHA(s.Ref) && s.Ref != l.Git.SHA:
+		return fmt.Sprintf("is commit %s, but the lock file has commit %s", s.Ref, l.Git.SHA)
+	}
+	return ""
+}
+
+func (s *gitSource) check(ctx context.Context, job *stages.Job) error {
+	if _, err := exec.LookPath("git"); err != nil {
+		return stages.WithHint(errors.New("git is not installed: not found on PATH"), "install git, which git sources are fetched with")
+	}
+	repo, err := s.open(ctx, job)
+	if err != nil {
+		return err
+	}
+	return repo.Close()
+}
+
+// address is the repository's; a relative path counts from the App's file.
+func (s *gitSource) address(job *stages.Job) string {
+	if isRelative(s.URL) {
+		return filepath.Join(job.Dir, filepath.FromSlash(s.URL))
+	}
+	return s.URL
+}
+
+// open prepares access to the repository. The caller must close it.
+func (s *gitSource) open(ctx context.Context, job *stages.Job) (*git.Repository, error) {
+	data, err := secret(ctx, job, s.SecretRef, keyPrivateKey, keyKnownHosts, keyUsername, keyPassword)
+	if err != nil {
+		return nil, err
+	}
+	address := s.address(job)
+	if err := git.CheckURL(address); err != nil {
+		return nil, fmt.Errorf("url: the address %w", err)
+	}
+	return git.Open(address, git.Auth{
+		Username: string(data[keyUsername]), Password: string(data[keyPassword]), ForceBasic: s.ForceHTTPBasicAuth,
+		PrivateKey: data[keyPrivateKey], KnownHosts: data[keyKnownHosts],
+	})
+}
+
+func (s *gitSource) key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {
+	if locked != nil {
+		return locked.Git.SHA, nil
+	}
+	if git.IsSHA(s.Ref) {
+		return s.Ref, nil
+	}
+	repo, err := s.open(ctx, job)
+	if err != nil {
+		return "", err
+	}
+	defer repo.Close()
+	commit, err := s.resolve(ctx, repo, git.Patterns(s.Ref))
+	// Without a commit, only the history tells what the reference means.
+	return commit.SHA, err
+}
+
+// resolve finds the commit that ref or refSelection means.
+func (s *gitSource) resolve(ctx context.Context, repo *git.Repository, patterns []string) (git.Commit, error) {
+	if s.Ref == "" {
+		patterns = []string{"refs/tags/*"}
+	}
+	refs, err := repo.Refs(ctx, patterns...)
+	if err != nil {
+		return git.Commit{}, err
+	}
+	ref := s.Ref
+	if ref == "" {
+		tag, err := choose(refs.Tags(), *s.RefSelection)
+		if err != nil {
+			return git.Commit{}, fmt.Errorf("refSelection: %w", err)
+		}
+		ref = "refs/tags/" + tag
+	}
+	commit, ok := refs.Resolve(ref)
+	if !ok && strings.HasPrefix(ref, "origin/") {
+		return commit, s.noRef(ref)
+	}
+	return commit, nil
+}
+
+func (s *gitSource) noRef(ref string) error {
+	return stages.WithHint(fmt.Errorf("ref %s is not in %s", ref, git.Redacted(s.URL)), "expected a branch (origin/main), a tag, or a commit")
+}
+
+func (s *gitSource) fetch(ctx context.Context, job *stages.Job, locked *schema.LockedSource, a *area) (schema.LockedSource, error) {
+	var none schema.LockedSource
+	repo, err := s.open(ctx, job)
+	if err != nil {
+		return none, err
+	}
+	defer repo.Close()
+	if repo.TrustsUnknownHosts() {
+		stages.Warn(job.Events, "the secret "+s.SecretRef.Name+" has no ssh-knownhosts: a server that is not known yet is trusted")
+	}
+	t := startTask(job.Events, "git", git.Redacted(s.URL))
+	repo.Progress = t.detail
+	info, err := s.checkout(ctx, repo, locked, a)
+	t.end(err)
+	switch {
+	case errors.Is(err, git.ErrNoCommit) && locked != nil:
+		return none, stale(job, fmt.Sprintf("is commit %s in the lock file, which %s no longer has", locked.Git.SHA, git.Redacted(s.URL)))
+	case errors.Is(err, git.ErrNoCommit):
+		return none, s.noRef(s.Ref)
+	case err != nil:
+		return none, err
+	}
+	stages.Log(job.Events, fmt.Sprintf("%s: commit %s", git.Redacted(s.URL), info.SHA))
+	if locked != nil {
+		return *locked, nil
+	}
+	return schema.LockedSource{Git: &vendirconf.LockDirectoryContentsGit{SHA: info.SHA, Tags: info.Tags, CommitTitle: info.Title}}, nil
+}
+
+func (s *gitSource) checkout(ctx context.Context, repo *git.Repository, locked *schema.LockedSource, a *area) (git.Info, error) {
+	var commit git.Commit
+	if locked != nil {
+		commit.SHA = locked.Git.SHA
+	} else {
+		var err error
+		if commit, err = s.resolve(ctx, repo, nil); err != nil {
+			return git.Info{}, err
+		}
+	}
+	return repo.Checkout(ctx, a.dir(), commit, git.Options{SkipLFS: s.LFSSkipSmudge})
+}

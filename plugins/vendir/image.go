@@ -1,0 +1,225 @@
+package vendir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	vendirconf "carvel.dev/vendir/pkg/vendir/config"
+	versions "carvel.dev/vendir/pkg/vendir/versions/v1alpha1"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// An imageRef is what image and imgpkgBundle sources have in common: a reference to something in a
+// registry, and how to get at it.
+type imageRef struct {
+	// text is the reference as it is written; with a selection, it is a repository.
+	text      string
+	selection *versions.VersionSelection
+	secretRef *schema.LocalRef
+	general   *registry.Client
+}
+
+// A lockedImage is a digest and the tag that it was found under, as both kinds of lock entry have it.
+type lockedImage struct{ ref, tag string }
+
+// A resolvedImage is a reference that can be fetched.
+type resolvedImage struct {
+	ref name.Reference
+	// tag is the tag that was written or selected; it may be empty.
+	tag string
+}
+
+func (i *imageRef) check(ctx context.Context, job *stages.Job) error {
+	_, err := i.client(ctx, job)
+	return err
+}
+
+func (i *imageRef) client(ctx context.Context, job *stages.Job) (*registry.Client, error) {
+	repo, err := i.repository()
+	if err != nil {
+		return nil, err
+	}
+	return clientFor(ctx, job, i.general, i.secretRef, repo)
+}
+
+func (i *imageRef) repository() (name.Repository, error) {
+	if i.selection != nil {
+		return name.NewRepository(i.text)
+	}
+	ref, err := name.ParseReference(i.text)
+	if err != nil {
+		return name.Repository{}, err
+	}
+	return ref.Context(), nil
+}
+
+// tagOf is the tag that a reference is written with; it may be empty.
+func tagOf(text string) string {
+	text, _, _ = strings.Cut(text, "@")
+	_, tag, _ := strings.Cut(text[strings.LastIndex(text, "/")+1:], ":")
+	return tag
+}
+
+// stale says why a lock entry isn't for this reference, or "".
+func (i *imageRef) stale(l lockedImage) string {
+	locked, err := name.NewDigest(l.ref)
+	if err != nil {
+		return fmt.Sprintf("has no digest in the lock file, but %q", l.ref)
+	}
+	repo, err := i.repository()
+	switch {
+	case err != nil || repo.Name() != locked.Context().Name():
+		return fmt.Sprintf("is %s, but the lock file has %s", i.text, l.ref)
+	case i.selection != nil:
+		if !allows(*i.selection, l.tag) {
+			return fmt.Sprintf("selects %s, but the lock file has the tag %q", i.selection.Description(), l.tag)
+		}
+		return ""
+	}
+	if d, err := name.NewDigest(i.text); err == nil && d.DigestStr() != locked.DigestStr() {
+		return fmt.Sprintf("is %s, but the lock file has %s", d.DigestStr(), locked.DigestStr())
+	}
+	if tag := tagOf(i.text); tag != l.tag {
+		return fmt.Sprintf("has the tag %q, but the lock file has the tag %q", tag, l.tag)
+	}
+	return ""
+}
+
+// resolve chooses what to fetch: the locked digest, the selected tag, or what is written.
+func (i *imageRef) resolve(ctx context.Context, c *registry.Client, locked *lockedImage) (resolvedImage, error) {
+	if locked != nil {
+		d, err := name.NewDigest(locked.ref)
+		return resolvedImage{ref: d, tag: locked.tag}, err
+	}
+	if i.selection == nil {
+		ref, err := name.ParseReference(i.text)
+		return resolvedImage{ref: ref, tag: tagOf(i.text)}, err
+	}
+	repo, err := name.NewRepository(i.text)
+	if err != nil {
+		return resolvedImage{}, err
+	}
+	tags, err := c.List(ctx, repo)
+	if err != nil {
+		return resolvedImage{}, refused(ctx, i.text, i.secretRef, err)
+	}
+	tag, err := choose(tags, *i.selection)
+	if err != nil {
+		return resolvedImage{}, fmt.Errorf("tagSelection: %s: %w", i.text, err)
+	}
+	return resolvedImage{ref: repo.Tag(tag), tag: tag}, nil
+}
+
+// key is the digest that the reference has now, and the tag.
+func (i *imageRef) key(ctx context.Context, job *stages.Job, locked *lockedImage) (string, error) {
+	c, err := i.client(ctx, job)
+	if err != nil {
+		return "", err
+	}
+	r, err := i.resolve(ctx, c, locked)
+	if err != nil {
+		return "", err
+	}
+	if d, ok := r.ref.(name.Digest); ok {
+		return r.tag + "@" + d.DigestStr(), nil
+	}
+	desc, err := c.Head(ctx, r.ref)
+	if err != nil {
+		return "", refused(ctx, i.text, i.secretRef, err)
+	}
+	return r.tag + "@" + desc.Digest.String(), nil
+}
+
+// get asks for the image, and returns it with the reference by digest for the lock.
+func (i *imageRef) get(ctx context.Context, job *stages.Job, c *registry.Client, locked *lockedImage) (v1.Image, lockedImage, error) {
+	fail := func(err error) (v1.Image, lockedImage, error) { return nil, lockedImage{}, err }
+	r, err := i.resolve(ctx, c, locked)
+	if err != nil {
+		return fail(err)
+	}
+	desc, err := c.Get(ctx, r.ref)
+	if locked != nil && err != nil && registry.NotFound(err) {
+		return fail(stale(job, fmt.Sprintf("is %s in the lock file, which the registry no longer has", locked.ref)))
+	}
+	if err != nil {
+		return fail(refused(ctx, i.text, i.secretRef, err))
+	}
+	if !desc.MediaType.IsImage() {
+		return fail(stages.WithHint(fmt.Errorf("%s is no image, but of the type %s", r.ref, desc.MediaType),
+			"name one image of it by its digest"))
+	}
+	img, err := desc.Image()
+	if err != nil {
+		return fail(refused(ctx, i.text, i.secretRef, err))
+	}
+	resolved := lockedImage{ref: r.ref.Context().Name() + "@" + desc.Digest.String(), tag: r.tag}
+	stages.Log(job.Events, fmt.Sprintf("%s: %s", i.text, resolved.ref))
+	return img, resolved, nil
+}
+
+// refused explains an error of a registry.
+func refused(ctx context.Context, what string, secretRef *schema.LocalRef, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		err = ctx.Err()
+	}
+	err = fmt.Errorf("%s: %w", what, err)
+	switch {
+	case registry.NotFound(err):
+		return stages.WithHint(err, "check repository, tag and digest")
+	case registry.Denied(err) && secretRef != nil:
+		return stages.WithHint(err, "the registry refused the credentials of the secretRef, or the repository isn't there")
+	case registry.Denied(err):
+		return stages.WithHint(err, "sign in (docker login), or give a secretRef; some registries answer so too where the repository isn't there")
+	}
+	return err
+}
+
+// imageSource is the content of an image.
+type imageSource struct {
+	imageRef
+	sub string
+}
+
+func newImage(i Image, reg *registry.Client) *imageSource {
+	return &imageSource{imageRef: imageRef{text: i.URL, selection: i.TagSelection, secretRef: i.SecretRef, general: reg}, sub: i.SubPath}
+}
+
+func (s *imageSource) kind() string    { return "image" }
+func (s *imageSource) subPath() string { return s.sub }
+
+func (s *imageSource) stale(l schema.LockedSource) string {
+	return s.imageRef.stale(lockedImage{l.Image.URL, l.Image.Tag})
+}
+
+func (s *imageSource) locked(l *schema.LockedSource) *lockedImage {
+	if l == nil {
+		return nil
+	}
+	return &lockedImage{l.Image.URL, l.Image.Tag}
+}
+
+func (s *imageSource) key(ctx context.Context, job *stages.Job, l *schema.LockedSource) (string, error) {
+	return s.imageRef.key(ctx, job, s.locked(l))
+}
+
+func (s *imageSource) fetch(ctx context.Context, job *stages.Job, l *schema.LockedSource, a *area) (schema.LockedSource, error) {
+	c, err := s.client(ctx, job)
+	if err != nil {
+		return schema.LockedSource{}, err
+	}
+	img, resolved, err := s.get(ctx, job, c, s.locked(l))
+	if err != nil {
+		return schema.LockedSource{}, err
+	}
+	if err := unpackImage(ctx, job, s.text, img, a); err != nil {
+		return schema.LockedSource{}, err
+	}
+	return schema.LockedSource{Image: &vendirconf.LockDirectoryContentsImage{URL: resolved.ref, Tag: resolved.tag}}, nil
+}

@@ -1,0 +1,238 @@
+package vendir_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/plugins/vendir"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// objects are the Secrets and ConfigMaps of a test; both kinds share names.
+type objects map[string]map[string]string
+
+func (o objects) get(name string) (map[string][]byte, error) {
+	data, ok := o[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, stages.ErrNoObject)
+	}
+	out := map[string][]byte{}
+	for k, v := range data {
+		out[k] = []byte(v)
+	}
+	return out, nil
+}
+
+func (o objects) Secret(_ context.Context, name string) (map[string][]byte, error) {
+	return o.get(name)
+}
+
+func (o objects) ConfigMap(_ context.Context, name string) (map[string][]byte, error) {
+	return o.get(name)
+}
+
+// events keeps what was told.
+type events struct {
+	mu   sync.Mutex
+	list []stages.Event
+}
+
+func (e *events) Observe(ev stages.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, ev)
+}
+
+func (e *events) text() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var b strings.Builder
+	for _, ev := range e.list {
+		fmt.Fprintf(&b, "%s %s", ev.Type, ev.Message)
+		if ev.Task != nil {
+			fmt.Fprintf(&b, "%+v", *ev.Task)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// A fixture is a step and the job it runs in.
+type fixture struct {
+	t      testing.TB
+	step   stages.Step
+	job    *stages.Job
+	events *events
+}
+
+func bind(config string) (stages.Step, error) {
+	client, err := registry.New(registry.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return bindWith(client, config)
+}
+
+func bindWith(client *registry.Client, config string) (stages.Step, error) {
+	nodes, err := schema.Parse("app.yaml", []byte(config))
+	if err != nil {
+		return nil, err
+	}
+	return vendir.Plugin(vendir.Deps{Registry: client, UserAgent: "strake/test"}).New(nodes[0])
+}
+
+// newFixture binds a configuration; it may count from dir.
+func newFixture(t testing.TB, dir, config string, o objects) *fixture {
+	t.Helper()
+	step, err := bind(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fixtureOf(t, dir, step, o)
+}
+
+func fixtureOf(t testing.TB, dir string, step stages.Step, o objects) *fixture {
+	t.Helper()
+	out, err := stages.OpenTree(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	ev := &events{}
+	job := &stages.Job{Step: "fetch", Dir: dir, Folder: "src", Out: out, Lock: &stages.Lock{}, Objects: o, Events: ev}
+	return &fixture{t: t, step: step, job: job, events: ev}
+}
+
+// enforce makes the job use a lock entry and nothing else.
+func (f *fixture) enforce(entry schema.LockedSource) *fixture {
+	entry.Path = f.job.Folder
+	f.job.Lock = &stages.Lock{Enforce: true, File: schema.Lock{Sources: []schema.LockedSource{entry}}}
+	return f
+}
+
+func (f *fixture) run() (schema.LockedSource, error) {
+	result, err := f.step.Run(f.t.Context(), f.job)
+	if err != nil {
+		return schema.LockedSource{}, err
+	}
+	if result.Source.Path != f.job.Folder {
+		f.t.Errorf("the path of the lock entry is %q", result.Source.Path)
+	}
+	return *result.Source, nil
+}
+
+func (f *fixture) mustRun() schema.LockedSource {
+	f.t.Helper()
+	entry, err := f.run()
+	if err != nil {
+		f.t.Fatalf("%v (%s)", err, stages.Hint(err))
+	}
+	return entry
+}
+
+func (f *fixture) check() error {
+	return f.step.(stages.Checker).Check(f.t.Context(), f.job)
+}
+
+func (f *fixture) key() string {
+	f.t.Helper()
+	key, err := f.step.(stages.Keyer).Key(f.t.Context(), f.job)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return key
+}
+
+func (f *fixture) tree() map[string]string {
+	f.t.Helper()
+	return treeOf(f.t, f.job.Out.Dir())
+}
+
+// treeOf lists the files and links of a folder: content, “x ” before that of executables, targets.
+func treeOf(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, p)
+		if err != nil {
+			return err
+		}
+		if e.Type() == fs.ModeSymlink {
+			target, err := os.Readlink(p)
+			got[name] = "-> " + target
+			return err
+		}
+		if !e.Type().IsRegular() {
+			got[name] = e.Type().String()
+			return nil
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(p)
+		got[name] = string(text)
+		if info.Mode()&0o100 != 0 {
+			got[name] = "x " + string(text)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// empty checks that a failed run has left nothing behind.
+func (f *fixture) empty() {
+	f.t.Helper()
+	entries, err := os.ReadDir(f.job.Out.Dir())
+	if err != nil || len(entries) > 0 {
+		f.t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// write makes files below dir: executable where the content begins with #!, links where with “-> ”.
+func write(t testing.TB, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if target, ok := strings.CutPrefix(content, "-> "); ok {
+			if err := os.Symlink(target, p); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		perm := os.FileMode(0o644)
+		if strings.HasPrefix(content, "#!") {
+			perm = 0o755
+		}
+		if err := os.WriteFile(p, []byte(content), perm); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func sortedNames(files map[string]string) []string {
+	return slices.Sorted(maps.Keys(files))
+}
+
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }

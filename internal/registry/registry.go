@@ -5,11 +5,14 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
+	kbld "carvel.dev/kbld/pkg/kbld/registry"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,8 +25,10 @@ import (
 type Options struct {
 	// Mirrors maps a registry's host, such as docker.io, to hosts that are asked before it.
 	Mirrors map[string][]string
-	// Transport is used for all requests; nil is [remote.DefaultTransport].
+	// Transport is used for all requests; nil is [remote.DefaultTransport]. Retries are put around it.
 	Transport http.RoundTripper
+	// FirstWait is how long to wait before a request is sent again, at first; 0 is half a second.
+	FirstWait time.Duration
 	// UserAgent names the program to registries.
 	UserAgent string
 }
@@ -56,17 +61,23 @@ func canonicalHost(host string) string {
 // A Client reads from and writes to registries. It is safe for concurrent use, and asks each
 // registry only once how to authenticate.
 type Client struct {
-	opts Options
-	pull *remote.Puller
-	push *remote.Pusher
-	// common are the options that every request shares.
-	common []remote.Option
+	opts    Options
+	session *session
+	// memo is set by Memo.
+	memo *memo
 }
 
-// New returns a client.
+// New returns a client with the credentials of [Keychain].
 func New(opts Options) (*Client, error) {
 	c := &Client{opts: opts}
-	return c.WithKeychain(authn.DefaultKeychain)
+	return c.WithKeychain(Keychain())
+}
+
+// Keychain returns the user's credentials: those of the environment variables KBLD_REGISTRY_HOSTNAME,
+// _USERNAME, _PASSWORD and so on, which kbld knows, and then those of the docker config and its
+// helpers.
+func Keychain() authn.Keychain {
+	return authn.NewMultiKeychain(kbld.NewEnvKeychain("KBLD_REGISTRY"), authn.DefaultKeychain)
 }
 
 // WithKeychain returns a client like c that authenticates with the credentials of kc.
@@ -75,31 +86,48 @@ func (c *Client) WithKeychain(kc authn.Keychain) (*Client, error) {
 	if rt == nil {
 		rt = remote.DefaultTransport
 	}
-	n := &Client{opts: c.opts, common: []remote.Option{remote.WithAuthFromKeychain(kc), remote.WithTransport(rt)}}
+	first := c.opts.FirstWait
+	if first == 0 {
+		first = firstWait
+	}
+	// The library would retry by status too, without regard to Retry-After. Its retries of broken
+	// connections and of uploads stay.
+	common := []remote.Option{
+		remote.WithAuthFromKeychain(kc), remote.WithTransport(retrying{next: rt, first: first}), remote.WithRetryStatusCodes(),
+		remote.WithRetryBackoff(remote.Backoff{Duration: first, Factor: 3, Jitter: 0.1, Steps: 3}),
+	}
 	if c.opts.UserAgent != "" {
-		n.common = append(n.common, remote.WithUserAgent(c.opts.UserAgent))
+		common = append(common, remote.WithUserAgent(c.opts.UserAgent))
 	}
-	var err error
-	if n.pull, err = remote.NewPuller(n.common...); err != nil {
+	s, err := newSession(common)
+	if err != nil {
 		return nil, err
 	}
-	if n.push, err = remote.NewPusher(n.common...); err != nil {
-		return nil, err
-	}
-	return n, nil
+	return &Client{opts: c.opts, session: s}, nil
 }
 
 // Head asks for the descriptor of a reference: by HEAD, or by GET where a registry doesn't answer
 // HEAD with what is needed. Mirrors are asked first.
 func (c *Client) Head(ctx context.Context, ref name.Reference) (*v1.Descriptor, error) {
+	if c.memo != nil {
+		return c.memo.once(ctx, ref, func() (*v1.Descriptor, error) { return c.head(ctx, ref) })
+	}
+	return c.head(ctx, ref)
+}
+
+func (c *Client) head(ctx context.Context, ref name.Reference) (*v1.Descriptor, error) {
 	return each(c, ref, func(ref name.Reference) (*v1.Descriptor, error) {
-		desc, err := c.pull.Head(ctx, ref)
+		desc, err := c.session.puller().Head(ctx, ref)
 		if err == nil || !worthAnotherTry(err) {
 			return desc, err
 		}
-		got, err := c.pull.Get(ctx, ref)
+		got, err := c.session.puller().Get(ctx, ref)
 		if err != nil {
 			return nil, err
+		}
+		// The library takes any body for a manifest, also that of a proxy's login page.
+		if !json.Valid(got.Manifest) {
+			return nil, fmt.Errorf("what %s answers for %s is no manifest", ref.Context().RegistryStr(), ref.Name())
 		}
 		return &got.Descriptor, nil
 	})
@@ -107,17 +135,18 @@ func (c *Client) Head(ctx context.Context, ref name.Reference) (*v1.Descriptor, 
 
 // Get asks for a manifest. Mirrors are asked first.
 func (c *Client) Get(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
-	return each(c, ref, func(ref name.Reference) (*remote.Descriptor, error) { return c.pull.Get(ctx, ref) })
+	return each(c, ref, func(ref name.Reference) (*remote.Descriptor, error) { return c.session.puller().Get(ctx, ref) })
 }
 
 // List lists the tags of a repository.
 func (c *Client) List(ctx context.Context, repo name.Repository) ([]string, error) {
-	return c.pull.List(ctx, repo)
+	tags, err := c.session.puller().List(ctx, repo)
+	return tags, c.session.after(err)
 }
 
 // Tag lets a tag point to an image or index.
 func (c *Client) Tag(ctx context.Context, tag name.Tag, t remote.Taggable) error {
-	return c.push.Push(ctx, tag, t)
+	return c.session.after(c.session.pusher().Push(ctx, tag, t))
 }
 
 // worthAnotherTry tells whether GET may succeed where HEAD failed: registries differ in what they
@@ -155,11 +184,13 @@ func each[T any](c *Client, ref name.Reference, ask func(name.Reference) (T, err
 			var zero T
 			return zero, err
 		}
-		if v, err := ask(mirrored); err == nil {
+		v, err := ask(mirrored)
+		if err = c.session.after(err); err == nil {
 			return v, nil
 		}
 	}
-	return ask(ref)
+	v, err := ask(ref)
+	return v, c.session.after(err)
 }
 
 func onMirror(ref name.Reference, host string) (name.Reference, error) {

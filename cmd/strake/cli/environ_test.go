@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// variables are all of strake's own, with the flag that each equals and a value for it.
+var variables = map[string]struct{ flag, value, want string }{
+	"STRAKE_FILE":             {"file", "x.yaml", "x.yaml"},
+	"STRAKE_WORKSPACE":        {"workspace", "/w", "/w"},
+	"STRAKE_LOCK_FILE":        {"lock-file", "l.yaml", "l.yaml"},
+	"STRAKE_LOCKED":           {"locked", "true", "true"},
+	"STRAKE_OUTPUT":           {"output", "json", "json"},
+	"STRAKE_PROGRESS":         {"progress", "plain", "plain"},
+	"STRAKE_TIMEOUT":          {"timeout", "5m", "5m0s"},
+	"STRAKE_KUBECONFIG":       {"kubeconfig", "k", "k"},
+	"STRAKE_CONTEXT":          {"context", "c", "c"},
+	"STRAKE_REGISTRY_MIRRORS": {"registry-mirror", "docker.io=a,quay.io=b", "[docker.io=a,quay.io=b]"},
+	"STRAKE_BUILDKIT_ADDR":    {"buildkit-addr", "tcp://b:1", "tcp://b:1"},
+}
+
+func commandsOf(root *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{root}
+	for _, c := range root.Commands() {
+		all = append(all, commandsOf(c)...)
+	}
+	return all
+}
+
+// Every variable sets its flag on every command that has the flag, and the command line wins.
+func TestEnvironment(t *testing.T) {
+	seen := map[string]bool{}
+	for _, name := range []string{"run", "plan", "render", "build", "delete", "inspect", "validate", "plugins", "version"} {
+		for variable, v := range variables {
+			tool := &tool{out: &checkedWriter{}, getenv: func(n string) string {
+				if n == variable {
+					return v.value
+				}
+				return ""
+			}}
+			cmd := find(t, newRootCommand(tool), name)
+			flag := cmd.Flags().Lookup(v.flag)
+			if flag == nil || name == "validate" && v.flag == "file" {
+				continue
+			}
+			seen[variable] = true
+			if !strings.Contains(flag.Usage, "["+variable+"]") {
+				t.Errorf("help of %s --%s does not name %s: %s", name, v.flag, variable, flag.Usage)
+			}
+			if err := tool.readEnv(cmd); err != nil || flag.Value.String() != v.want {
+				t.Errorf("%s with %s: --%s is %q (%v), want %q", name, variable, v.flag, flag.Value, err, v.want)
+			}
+			cmd = find(t, newRootCommand(tool), name)
+			flag = cmd.Flags().Lookup(v.flag)
+			given := map[string]string{"locked": "false", "output": "text", "progress": "none", "timeout": "1s"}[v.flag]
+			if err := cmd.Flags().Set(v.flag, given); err != nil {
+				t.Fatal(err)
+			}
+			before := flag.Value.String()
+			if err := tool.readEnv(cmd); err != nil || flag.Value.String() != before {
+				t.Errorf("%s: %s wins over --%s (%v)", name, variable, v.flag, err)
+			}
+		}
+	}
+	if len(seen) != len(variables) {
+		t.Errorf("variables without a flag: %v", variables)
+	}
+}
+
+func find(t *testing.T, root *cobra.Command, name string) *cobra.Command {
+	t.Helper()
+	i := slices.IndexFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == name })
+	if i < 0 {
+		t.Fatalf("no command %s", name)
+	}
+	return root.Commands()[i]
+}
+
+// Every command explains itself, and every variable that a flag names is in the table.
+func TestHelpIsComplete(t *testing.T) {
+	root := newRootCommand(&tool{out: &checkedWriter{}})
+	for _, cmd := range commandsOf(root) {
+		if cmd.Short == "" || cmd.Runnable() && cmd.Example == "" {
+			t.Errorf("%s: expected a short text and an example", cmd.CommandPath())
+		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			for _, name := range f.Annotations[envAnnotation] {
+				if variables[name].flag != f.Name {
+					t.Errorf("%s --%s: unknown variable %s", cmd.CommandPath(), f.Name, name)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"strake.dev/strake/pipeline"
+	"strake.dev/strake/stages"
+)
+
+// The exit codes, which are an interface.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitPending  = 2
+	exitInvalid  = 3
+	exitLock     = 4
+	exitRefused  = 6
+	exitBusy     = 7
+	exitTimedOut = 8
+)
+
+// exitHelp documents the exit codes for users.
+const exitHelp = `Exit codes:
+  0  done
+  1  a step failed, or the command was called wrongly
+  2  changes pending (plan --detailed-exitcode)
+  3  the file, or its lock file, is invalid or can't be read
+  4  the lock is missing or stale (--locked)
+  6  refused: the App is paused or canceled
+  7  another run is using the workspace
+  8  timed out
+  130, 143  interrupted, terminated`
+
+// errPending says that a plan has found changes. It is a verdict, not a failure, and not printed.
+var errPending = errors.New("changes pending")
+
+// exitCode maps what a command returned to the process's exit code.
+func exitCode(ctx context.Context, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	var (
+		interrupted *signalError
+		stale       *stages.LockError
+		busy        *pipeline.BusyError
+		idle        *pipeline.IdleError
+	)
+	switch {
+	case errors.As(context.Cause(ctx), &interrupted):
+		return interrupted.exitCode()
+	case errors.Is(err, errPending):
+		return exitPending
+	case errors.As(err, &stale):
+		return exitLock
+	case errors.As(err, &idle):
+		return exitRefused
+	case errors.As(err, &busy):
+		return exitBusy
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitTimedOut
+	case diagnostics(err) != nil:
+		return exitInvalid
+	default:
+		return exitFailed
+	}
+}

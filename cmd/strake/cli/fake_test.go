@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"strake.dev/strake/plugins"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// fakes are plugins that do what their configuration says, without any server.
+func fakes(plugins.Deps) []stages.Plugin {
+	return []stages.Plugin{
+		stages.Define(stages.Plugin{Stage: stages.Fetch, Name: "files", Doc: "Writes files.", Version: "1"},
+			func(c fakeFiles) (stages.Step, error) { return &c, nil }),
+		stages.Define(stages.Plugin{Stage: stages.Template, Name: "docs", Doc: "Yields documents.", Version: "1"},
+			func(c fakeDocs) (stages.Step, error) { return &c, nil }),
+		stages.Define(stages.Plugin{Stage: stages.Build, Name: "images", Doc: "Makes images.", Version: "2"},
+			func(c fakeImages) (stages.Step, error) { return &c, nil }),
+		stages.Define(stages.Plugin{Stage: stages.Deploy, Name: "put", Doc: "Applies.", Version: "3"},
+			func(c fakePut) (stages.Step, error) {
+				if c.PanicBinding {
+					panic("bound to panic")
+				}
+				return &c, nil
+			}),
+	}
+}
+
+type fakeFiles struct {
+	Content string `json:"content"`
+}
+
+func (f *fakeFiles) Key(context.Context, *stages.Job) (string, error) { return f.Content, nil }
+
+func (f *fakeFiles) Run(_ context.Context, job *stages.Job) (stages.Result, error) {
+	return stages.Result{}, job.Out.Root().WriteFile("file", []byte(f.Content), 0o600)
+}
+
+type fakeDocs struct {
+	Text string `json:"text"`
+}
+
+func (f *fakeDocs) Run(_ context.Context, job *stages.Job) (stages.Result, error) {
+	text := f.Text
+	for k, v := range job.Values {
+		text += k + ": " + v + "\n"
+	}
+	return stages.Result{Manifests: stages.Manifests(text)}, nil
+}
+
+// digest is what images become.
+const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000001"
+
+type fakeImages struct {
+	Action string `json:"action"`
+}
+
+func (f *fakeImages) Run(_ context.Context, job *stages.Job) (stages.Result, error) {
+	job.Events.Observe(stages.Event{Type: stages.TaskUpdate, Task: &stages.Task{ID: "1", Name: "RUN true", State: stages.TaskCached}})
+	job.Events.Observe(stages.Event{Type: stages.ImageFinal, Image: &stages.Image{From: "app", To: "r.io/app@" + digest, Action: f.Action, Reason: "because"}})
+	return stages.Result{Manifests: job.Manifests, Images: []schema.LockedImage{{
+		Image: "r.io/app@" + digest, Annotations: map[string]string{schema.AnnotationImageID: "app"},
+	}}}, nil
+}
+
+func (f *fakeImages) Plan(_ context.Context, job *stages.Job) (stages.Result, []stages.Change, error) {
+	if f.Action != "built" {
+		return stages.Result{Manifests: job.Manifests}, nil, nil
+	}
+	return stages.Result{Manifests: job.Manifests}, []stages.Change{{Op: "build", Kind: "image", Name: "app", Reason: "because"}}, nil
+}
+
+// fakePut makes the changes that it is told to make.
+type fakePut struct {
+	Changes      []fakeChange `json:"changes"`
+	Fail         string       `json:"fail"`
+	Hang         bool         `json:"hang"`
+	Panic        bool         `json:"panic"`
+	PanicBinding bool         `json:"panicBinding"`
+	Missing      bool         `json:"missing"`
+}
+
+type fakeChange struct {
+	Op     string `json:"op"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+	Diff   string `json:"diff"`
+}
+
+func (f *fakePut) changes() []stages.Change {
+	var all []stages.Change
+	for _, c := range f.Changes {
+		all = append(all, stages.Change{Op: c.Op, Kind: "Thing", Namespace: "default", Name: c.Name, Reason: c.Reason, Diff: c.Diff})
+	}
+	return all
+}
+
+func (f *fakePut) Run(ctx context.Context, job *stages.Job) (stages.Result, error) {
+	for _, c := range f.changes() {
+		job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &c})
+	}
+	switch {
+	case f.Hang:
+		stages.Log(job.Events, "hanging")
+		<-ctx.Done()
+		return stages.Result{}, ctx.Err()
+	case f.Panic:
+		panic("panics")
+	case f.Fail != "":
+		return stages.Result{}, stages.WithHint(errors.New(f.Fail), "don't")
+	}
+	return stages.Result{}, nil
+}
+
+func (f *fakePut) Plan(context.Context, *stages.Job) (stages.Result, []stages.Change, error) {
+	return stages.Result{}, f.changes(), nil
+}
+
+func (f *fakePut) Delete(_ context.Context, job *stages.Job) error {
+	for _, c := range f.changes() {
+		c.Op = "delete"
+		job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &c})
+	}
+	return nil
+}
+
+func (f *fakePut) Inspect(context.Context, *stages.Job) ([]stages.Object, error) {
+	if f.Missing {
+		return nil, stages.ErrNotDeployed
+	}
+	return []stages.Object{
+		{APIVersion: "v1", Kind: "Thing", Namespace: "default", Name: "a", Owner: "kapp", State: "ok", Created: time.Now().Add(-90 * time.Second).Format(time.RFC3339)},
+		{APIVersion: "v1", Kind: "Role", Name: "b\x1b[31m", Owner: "cluster", State: "fail", Reason: "no\nluck"},
+	}, nil
+}
+
+// A called is how a call of the command line ended.
+type called struct {
+	code           int
+	stdout, stderr string
+}
+
+var durations = regexp.MustCompile(`\b\d+\.\d+s\b`)
+
+// call calls the command line with the fakes, in a folder that holds app.yaml.
+func call(ctx context.Context, t *testing.T, env map[string]string, app string, args ...string) called {
+	t.Helper()
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if app != "" {
+		if err := os.WriteFile(filepath.Join(dir, "app.yaml"), []byte(app), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+	return callHere(ctx, env, args...)
+}
+
+func callHere(ctx context.Context, env map[string]string, args ...string) called {
+	var stdout, stderr bytes.Buffer
+	tool := &tool{
+		Program: Program{Version: "v1.2.3", Plugins: fakes},
+		in:      strings.NewReader(""), out: &checkedWriter{to: &stdout}, err: &stderr,
+		getenv: func(name string) string { return env[name] },
+	}
+	code := tool.execute(ctx, args)
+	steady := func(b *bytes.Buffer) string {
+		return strings.ReplaceAll(durations.ReplaceAllString(b.String(), "TIME"), digest, "sha256:1")
+	}
+	return called{code, steady(&stdout), steady(&stderr)}
+}
+
+// app is an App of fakes; its deploy step has the given configuration.
+func app(action, put string) string {
+	return `apiVersion: strake.dev/v1alpha1
+kind: App
+metadata: {name: demo}
+spec:
+  fetch:
+  - files: {content: hello}
+  template:
+  - docs: {text: "a: 1\n"}
+  build:
+  - images: {action: ` + action + `}
+  deploy:
+  - put: ` + put + "\n"
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"strake.dev/strake/plugins"
+	"strake.dev/strake/stages"
+)
+
+// A Program is what differs between one strake and another.
+type Program struct {
+	// Version is the program's own; empty means that Go's record of the build tells.
+	Version string
+	// Plugins returns the plugins to work with, such as [plugins.Builtin].
+	Plugins func(plugins.Deps) []stages.Plugin
+}
+
+// Main runs the command that the process was called with, and returns the exit code. It handles
+// signals: the first one cancels the command, a second one ends the process at once.
+func Main(p Program) int {
+	ctx, stop := withSignals(context.Background())
+	defer stop()
+	t := &tool{Program: p, in: os.Stdin, out: &checkedWriter{to: os.Stdout}, err: os.Stderr, getenv: os.Getenv}
+	return t.execute(ctx, os.Args[1:])
+}
+
+// A tool is the program together with the outside that its commands see.
+type tool struct {
+	Program
+	in     io.Reader
+	out    *checkedWriter
+	err    io.Writer
+	getenv func(string) string
+}
+
+// execute runs a command and returns the exit code.
+func (t *tool) execute(ctx context.Context, args []string) int {
+	err := t.call(ctx, newRootCommand(t), args)
+	if err == nil && t.out.err != nil {
+		err = fmt.Errorf("standard output: %w", t.out.err)
+	}
+	t.printError(err)
+	return exitCode(ctx, err)
+}
+
+// call turns a panic into an error, because a stack trace helps no user.
+func (t *tool) call(ctx context.Context, root *cobra.Command, args []string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = stages.WithHint(fmt.Errorf("internal error: %v", p), "this is a bug in strake: please report it")
+		}
+	}()
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+// A checkedWriter remembers the first error, so that a full disk behind standard output doesn't pass
+// for success.
+type checkedWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/internal/kube"
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/plugins"
+)
+
+// remoteFlags say where clusters, registries and builders are.
+type remoteFlags struct {
+	kubeconfig, context string
+	mirrors             []string
+	buildkit            string
+}
+
+func (f *remoteFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`, instead of KUBECONFIG and ~/.kube/config")
+	fromEnv(flags, "kubeconfig", "STRAKE_KUBECONFIG")
+	flags.StringVar(&f.context, "context", "", "context `NAME` of the kubeconfig, instead of its current one")
+	fromEnv(flags, "context", "STRAKE_CONTEXT")
+	flags.StringArrayVar(&f.mirrors, "registry-mirror", nil, "ask a mirror before a registry: `HOST=MIRROR`, such as docker.io=mirror.example.com (repeatable)")
+	fromEnv(flags, "registry-mirror", "STRAKE_REGISTRY_MIRRORS")
+	flags.StringVar(&f.buildkit, "buildkit-addr", "", "`ADDRESS` of the BuildKit daemon for Apps that name none; before BUILDKIT_HOST")
+	fromEnv(flags, "buildkit-addr", "STRAKE_BUILDKIT_ADDR")
+}
+
+// deps makes the clients that plugins share. None of them connects.
+func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
+	mirrors, err := registry.ParseMirrors(strings.Join(f.mirrors, ","))
+	if err != nil {
+		return plugins.Deps{}, err
+	}
+	images, err := registry.New(registry.Options{Mirrors: mirrors, UserAgent: userAgent})
+	if err != nil {
+		return plugins.Deps{}, err
+	}
+	return plugins.Deps{
+		Cluster:   kube.New(kube.Options{Kubeconfig: f.kubeconfig, Context: f.context, UserAgent: userAgent}),
+		Registry:  images,
+		Builder:   buildkit.New(buildkit.ClientOptions{Address: f.buildkit}),
+		UserAgent: userAgent,
+	}, nil
+}

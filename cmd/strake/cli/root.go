@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const rootHelp = `strake takes source code to a running app on Kubernetes. It reads an App, or a
+Pipeline, and runs its stages: fetch, template, build, deploy.
+
+` + exitHelp + `
+
+Environment:
+  STRAKE_* equals the flag that names it in brackets; the command line wins.
+  KUBECONFIG, DOCKER_CONFIG, BUILDKIT_HOST, XDG_CACHE_HOME, HTTPS_PROXY,
+  NO_PROXY, SSL_CERT_FILE, SOURCE_DATE_EPOCH, NO_COLOR and CI are honoured.
+
+JSON:
+  With --output json, standard output holds one JSON object a line. The last
+  one has the type "result": command, outcome, exitCode, error, hint,
+  diagnostics and the command's own result. Those before it are the events of
+  the run: time, type, step, stage, message, task, change, image, error, hint,
+  seconds.`
+
+// newRootCommand returns the command tree.
+func newRootCommand(t *tool) *cobra.Command {
+	var showVersion bool
+	root := &cobra.Command{
+		Use:   "strake",
+		Short: "From source code to a running app on Kubernetes",
+		Long:  rootHelp,
+		Example: `  strake run -f app.yaml
+  strake plan -f app.yaml
+  strake render -f app.yaml --until template`,
+		Args: noCommand,
+		// Errors are printed in one place, with their hints.
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// One transposition is at this distance.
+		SuggestionsMinimumDistance: 2,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return t.readEnv(cmd)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				t.versions().print(t.out)
+				return nil
+			}
+			return cmd.Help()
+		},
+	}
+	root.Flags().BoolVar(&showVersion, "version", false, "print the versions of strake and of what it embeds")
+	root.SetIn(t.in)
+	root.SetOut(t.out)
+	root.SetErr(t.err)
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(
+		newRunCommand(t), newPlanCommand(t), newRenderCommand(t), newBuildCommand(t),
+		newDeleteCommand(t), newInspectCommand(t), newValidateCommand(t),
+		newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
+	)
+	return root
+}

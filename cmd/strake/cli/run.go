@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"strake.dev/strake/internal/render"
+	"strake.dev/strake/stages"
+)
+
+type runOptions struct {
+	runFlags
+	rangeFlags
+}
+
+func newRunCommand(t *tool) *cobra.Command {
+	var opts runOptions
+	cmd := &cobra.Command{
+		Use:   "run [flags]",
+		Short: "Run all stages: fetch, template, build and deploy",
+		Long: `Run the steps of a file in order. What has not changed since the last run is
+not done again. References are resolved and written to the lock file before
+anything is deployed.`,
+		Example: `  strake run
+  strake run -f app.yaml --set replicas=3
+  strake run -f app.yaml --locked --timeout 15m
+  strake run -f app.yaml --until build`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd, &opts) },
+	}
+	opts.runFlags.add(cmd)
+	opts.rangeFlags.add(cmd, stages.All()...)
+	return cmd
+}
+
+func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
+	if err := o.check(cmd); err != nil {
+		return err
+	}
+	return t.conclude(cmd.Context(), "run", &o.outputFlags, func(events *render.JSON) (printable, error) {
+		s, err := t.openRun(cmd, &o.runFlags)
+		if err != nil {
+			return nil, err
+		}
+		s.opts.From, s.opts.Until = o.stages()
+		_, result, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
+		return result, err
+	})
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"strake.dev/strake/internal/render"
+	"strake.dev/strake/pipeline"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// A runResult is what a run has led to.
+type runResult struct {
+	// App is namespace/name.
+	App       string          `json:"app"`
+	Workspace string          `json:"workspace"`
+	Steps     []render.Step   `json:"steps"`
+	Images    []stages.Image  `json:"images,omitempty"`
+	Changes   []stages.Change `json:"changes,omitempty"`
+	Lock      *lockResult     `json:"lock,omitempty"`
+	// UpToDate tells that nothing was built, pushed or applied, because nothing had to be.
+	UpToDate bool    `json:"upToDate"`
+	Seconds  float64 `json:"seconds"`
+
+	failed bool
+}
+
+type lockResult struct {
+	File string `json:"file"`
+	// Written tells whether the file has changed.
+	Written bool `json:"written"`
+}
+
+// runSteps runs a session's steps.
+func (t *tool) runSteps(ctx context.Context, s *session, f *engineFlags, events *render.JSON) (*pipeline.Report, *runResult, error) {
+	var report *pipeline.Report
+	summary, err := t.work(ctx, s, f, events, func(ctx context.Context, opts pipeline.Options) (err error) {
+		report, err = s.plan.Run(ctx, opts)
+		return err
+	})
+	r := &runResult{
+		App: s.plan.App.Namespace + "/" + s.plan.App.Name, Workspace: s.opts.Workspace,
+		Steps: summary.Steps, Images: images(summary, report.Images), Changes: summary.Changes,
+		Seconds: summary.Seconds, failed: err != nil,
+	}
+	if s.opts.LockFile != "" {
+		r.Lock = &lockResult{File: s.opts.LockFile, Written: report.LockChanged}
+	}
+	built := slices.ContainsFunc(r.Images, func(i stages.Image) bool { return i.Action == actionBuilt })
+	changed := slices.ContainsFunc(r.Changes, func(c stages.Change) bool { return render.Pending(c.Op) })
+	r.UpToDate = err == nil && !built && !changed && r.did(stages.Build, stages.Deploy)
+	return report, r, err
+}
+
+// did tells whether the run had steps of any of the stages.
+func (r *runResult) did(any ...stages.Stage) bool {
+	return slices.ContainsFunc(r.Steps, func(s render.Step) bool { return slices.Contains(any, s.Stage) })
+}
+
+const (
+	actionBuilt = "built"
+	// actionKept is for images of a step that had nothing to do.
+	actionKept = "kept"
+)
+
+// images returns what became of each image: what events said, and for steps that were skipped what
+// the engine knows from the last run.
+func images(summary *render.Summary, known []schema.LockedImage) []stages.Image {
+	var all []stages.Image
+	for _, i := range summary.Images {
+		at := slices.IndexFunc(all, func(o stages.Image) bool { return o.From == i.From })
+		if at >= 0 {
+			all[at] = i
+		} else {
+			all = append(all, i)
+		}
+	}
+	reason := ""
+	for _, s := range summary.Steps {
+		if s.Stage == stages.Build && s.Status == render.StatusSkipped {
+			reason = s.Reason
+		}
+	}
+	for _, k := range known {
+		from := k.Annotations[schema.AnnotationImageID]
+		if !slices.ContainsFunc(all, func(o stages.Image) bool { return o.From == from }) {
+			all = append(all, stages.Image{From: from, To: k.Image, Action: actionKept, Reason: reason})
+		}
+	}
+	return all
+}
+
+func (r *runResult) print(w io.Writer) {
+	if r.failed {
+		return
+	}
+	took := render.Seconds(time.Duration(r.Seconds * float64(time.Second)))
+	if r.UpToDate {
+		fmt.Fprintf(w, "nothing was built, pushed or applied: %s is up to date (%s)\n", r.App, took)
+		if r.Lock != nil && r.Lock.Written {
+			r.printLock(w)
+		}
+		return
+	}
+	printImages(w, r.Images)
+	if r.did(stages.Deploy) {
+		fmt.Fprintf(w, "deploy: %s\n", applied(r.Changes))
+	}
+	r.printLock(w)
+	fmt.Fprintf(w, "done in %s\n", took)
+}
+
+func (r *runResult) printLock(w io.Writer) {
+	if r.Lock == nil {
+		return
+	}
+	state := "unchanged"
+	if r.Lock.Written {
+		state = "written"
+	}
+	fmt.Fprintf(w, "lock: %s %s\n", r.Lock.File, state)
+}
+
+func printImages(w io.Writer, all []stages.Image) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "images:")
+	for _, i := range all {
+		fmt.Fprintf(w, "  %s -> %s  %s", render.Line(i.From), render.Line(i.To), i.Action)
+		if i.Reason != "" {
+			fmt.Fprintf(w, ": %s", render.Line(i.Reason))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// applied counts what was changed in the cluster.
+func applied(changes []stages.Change) string {
+	counts := render.Counts(changes)
+	var parts []string
+	for _, c := range []struct{ op, word string }{{"create", "created"}, {"update", "updated"}, {"delete", "deleted"}} {
+		if n := counts[c.op]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, c.word))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing to apply"
+	}
+	if n := counts["noop"] + counts["exists"]; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d unchanged", n))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"strake.dev/strake/schema"
+)
+
+func newSchemaCommand(t *tool) *cobra.Command {
+	kinds := schema.JSONSchemaKinds()
+	return &cobra.Command{
+		Use:   "schema [" + strings.Join(kinds, "|") + "]",
+		Short: "Print the JSON Schema of Apps or Pipelines",
+		Long: `Print a JSON Schema, for editors and for checks without strake. An editor with
+the YAML language server takes it from a first line such as
+  # yaml-language-server: $schema=./app.schema.json`,
+		Example:   "  strake schema app > app.schema.json",
+		Args:      oneOf(kinds...),
+		ValidArgs: kinds,
+		RunE: func(_ *cobra.Command, args []string) error {
+			kind := kinds[0]
+			if len(args) > 0 {
+				kind = args[0]
+			}
+			text, err := schema.JSONSchema(kind)
+			if err != nil {
+				return err
+			}
+			_, err = t.out.Write(text)
+			return err
+		},
+	}
+}

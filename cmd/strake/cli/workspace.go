@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"strake.dev/strake/pipeline"
+	"strake.dev/strake/stages"
+)
+
+// workspaceFlags say where a run keeps its files, and its lock.
+type workspaceFlags struct {
+	workspace string
+	lockFile  string
+	locked    bool
+}
+
+func (f *workspaceFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.workspace, "workspace", "", "`FOLDER` for the run's files, kept between runs (default: one per file in the user's cache folder)")
+	fromEnv(flags, "workspace", "STRAKE_WORKSPACE")
+	flags.StringVar(&f.lockFile, "lock-file", "", "lock `FILE` (default: app.lock.yaml beside app.yaml)")
+	fromEnv(flags, "lock-file", "STRAKE_LOCK_FILE")
+	flags.BoolVar(&f.locked, "locked", false, "fail if anything is not in the lock file or differs from it")
+	fromEnv(flags, "locked", "STRAKE_LOCKED")
+}
+
+// lockFor returns the lock file of a file.
+func (f *workspaceFlags) lockFor(file string) string {
+	if f.lockFile != "" {
+		return f.lockFile
+	}
+	return pipeline.LockFileFor(file)
+}
+
+// folder returns the workspace for a file whose App has that name. Runs of one file share it; files
+// of the same name in different folders don't.
+func (f *workspaceFlags) folder(file, app string) (string, error) {
+	if f.workspace != "" {
+		return f.workspace, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", stages.WithHint(errors.New("workspace: the user has no cache folder"), "name a folder with --workspace, or set XDG_CACHE_HOME or HOME")
+	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return "", fmt.Errorf("workspace: %w", err)
+	}
+	const digits = 12
+	sum := sha256.Sum256([]byte(abs))
+	return filepath.Join(cache, "strake", "workspaces", app+"-"+hex.EncodeToString(sum[:])[:digits]), nil
+}

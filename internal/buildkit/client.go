@@ -1,0 +1,103 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/moby/buildkit/client"
+
+	// Each import adds the kind of address that its name says.
+	_ "github.com/moby/buildkit/client/connhelper/dockercontainer"
+	_ "github.com/moby/buildkit/client/connhelper/kubepod"
+	_ "github.com/moby/buildkit/client/connhelper/podmancontainer"
+	_ "github.com/moby/buildkit/client/connhelper/ssh"
+
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/stages"
+)
+
+// dialTimeout is how long a daemon may take to answer the first call.
+const dialTimeout = 8 * time.Second
+
+// ClientOptions configure a [Client]. The zero value works.
+type ClientOptions struct {
+	// Address is the daemon for sources that name none. It goes before BUILDKIT_HOST.
+	Address string
+	// Keychain has the credentials for pulling and pushing; nil is [registry.Keychain]. They stay in
+	// this process until the daemon asks for those of one registry.
+	Keychain authn.Keychain
+	// Getenv reads BUILDKIT_HOST and SOURCE_DATE_EPOCH; nil is [os.Getenv].
+	Getenv func(string) string
+}
+
+// A Client builds with BuildKit daemons. It is safe for concurrent use, and holds no connection
+// between builds.
+type Client struct{ opts ClientOptions }
+
+// New returns a client. It doesn't dial.
+func New(opts ClientOptions) *Client {
+	if opts.Keychain == nil {
+		opts.Keychain = registry.Keychain()
+	}
+	if opts.Getenv == nil {
+		opts.Getenv = os.Getenv
+	}
+	return &Client{opts: opts}
+}
+
+// Check tells whether the addresses and the SOURCE_DATE_EPOCH that the client was given are
+// well-formed. It asks no daemon.
+func (c *Client) Check() error {
+	for _, address := range []string{c.opts.Address, c.opts.Getenv(HostVariable)} {
+		if address == "" {
+			continue
+		}
+		if err := CheckAddress(address); err != nil {
+			return err
+		}
+	}
+	_, err := c.Epoch()
+	return err
+}
+
+// Epoch is the SOURCE_DATE_EPOCH to build with: that of the environment, else a fixed one.
+func (c *Client) Epoch() (string, error) {
+	text := c.opts.Getenv(epochArg)
+	if text == "" {
+		return strconv.Itoa(fixedTime), nil
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 0 {
+		return "", fmt.Errorf("environment variable %s: expected seconds since 1970, such as %d, found %q", epochArg, fixedTime, text)
+	}
+	return text, nil
+}
+
+// connect returns a connection to a daemon that answers. The caller closes it.
+func connect(ctx context.Context, address string) (*client.Client, error) {
+	fail := func(err error) error {
+		err = fmt.Errorf("BuildKit daemon at %s doesn't answer: %w", clean(address), err)
+		return stages.WithHint(err, "is it running? Otherwise %s", addressHint)
+	}
+	bk, err := client.New(ctx, address)
+	if err != nil {
+		return nil, fail(err)
+	}
+	probe, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if _, err := bk.Info(probe); err != nil {
+		bk.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if errors.Is(probe.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer within %s", dialTimeout)
+		}
+		return nil, fail(plain(err))
+	}
+	return bk, nil
+}

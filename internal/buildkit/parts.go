@@ -1,0 +1,115 @@
+package buildkit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The parts of a build's input.
+const (
+	PartContext    = "context"
+	PartDockerfile = "dockerfile"
+	PartArgs       = "args"
+	PartTarget     = "target"
+	PartPlatforms  = "platforms"
+	PartBases      = "bases"
+	// PartRecipe is what strake itself adds: the frontend and how it is called.
+	PartRecipe = "recipe"
+)
+
+// recipe changes whenever equal input gives another image because of a change in this package.
+const recipe = frontend + " 1"
+
+const epochArg = "SOURCE_DATE_EPOCH"
+
+// tagPrefix is what the tags of built images begin with.
+const tagPrefix = "strake-"
+
+// tagDigits is how many hex digits of the input's digest are in the tag: 128 bits, so that nobody
+// can make a second source for an existing tag.
+const tagDigits = 32
+
+// Parts are everything that a build's result depends on: the SHA-256, in hex, of each part.
+type Parts map[string]string
+
+// Digest is the SHA-256, in hex, of all parts together.
+func (p Parts) Digest() string {
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		fmt.Fprintf(sum, "%s %s\n", name, p[name])
+	}
+	return hexSum(sum)
+}
+
+// Tag is the tag under which an image of these parts is pushed.
+func (p Parts) Tag() string { return tagPrefix + p.Digest()[:tagDigits] }
+
+// Changed lists, sorted, the parts that p and old don't have in common.
+func (p Parts) Changed(old Parts) []string {
+	var names []string
+	for name := range maps.Keys(p) {
+		if p[name] != old[name] {
+			names = append(names, name)
+		}
+	}
+	for name := range maps.Keys(old) {
+		if _, ok := p[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Parts returns all parts but [PartBases], which only registries can tell: see [Build.Bases].
+func (b *Build) Parts() Parts {
+	args := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(b.source.Args)) {
+		fmt.Fprintf(args, "arg %q %q\n", name, b.source.Args[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.source.Labels)) {
+		fmt.Fprintf(args, "label %q %q\n", name, b.source.Labels[name])
+	}
+	fmt.Fprintf(args, "epoch %q\n", b.epoch)
+	return Parts{
+		PartContext:    b.context.digest(),
+		PartDockerfile: textSum(string(b.dockerfile)),
+		PartArgs:       hexSum(args),
+		PartTarget:     textSum(b.source.Target),
+		PartPlatforms:  textSum(strings.Join(b.source.Platforms, ",")),
+		PartRecipe:     textSum(recipe),
+	}
+}
+
+// Bases digests what the base images of the Dockerfile are at the moment. resolve returns the digest
+// of a reference; where it fails, the reference's text counts, and is listed in unknown.
+func (b *Build) Bases(ctx context.Context, resolve func(ctx context.Context, ref string) (string, error)) (digest string, unknown []string) {
+	sum := sha256.New()
+	for _, ref := range b.BaseRefs() {
+		to, err := resolve(ctx, ref)
+		if err != nil {
+			unknown = append(unknown, ref)
+		}
+		fmt.Fprintf(sum, "%q %q\n", ref, to)
+	}
+	return hexSum(sum), unknown
+}
+
+// BaseRefs lists the images that the Dockerfile names: bases of stages, images to copy or mount
+// from, and the frontend of a “# syntax=” line.
+func (b *Build) BaseRefs() []string {
+	return baseRefs(b.dockerfile, b.source.Args, b.source.Platforms)
+}
+
+func textSum(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }

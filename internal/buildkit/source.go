@@ -1,0 +1,157 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/moby/patternmatcher/ignorefile"
+)
+
+// DefaultDockerfile is the Dockerfile of sources that name none.
+const DefaultDockerfile = "Dockerfile"
+
+// maxDockerfile is what BuildKit's frontend reads of a Dockerfile or .dockerignore at most, in bytes.
+const maxDockerfile = 16 << 20
+
+// A Source is a folder with a Dockerfile, and how to build it.
+type Source struct {
+	// Root holds the files. Nothing outside of it is read. It has to stay open while the source is
+	// in use.
+	Root *os.Root
+	// Context is the path in Root of the folder that the Dockerfile's COPY and ADD read.
+	Context string
+	// Dockerfile is the path in Root of the Dockerfile. It may lie outside of Context.
+	Dockerfile string
+	Options
+}
+
+// Options say how to build a source.
+type Options struct {
+	// Target is the stage to build; empty means the last one.
+	Target string
+	// Platforms are in the form linux/arm64; none means that of the daemon, several make an index.
+	Platforms []string
+	// Args are the values of the Dockerfile's ARGs.
+	Args map[string]string
+	// Labels are added to the image.
+	Labels map[string]string
+	// NoCache makes a build run every step again.
+	NoCache bool
+	// Pull makes a build ask the registry for base images that the daemon already has.
+	Pull bool
+}
+
+// A Build is a source that was read: its files can't be exchanged between the digest and the build
+// without notice, as long as nobody writes to them.
+type Build struct {
+	source     Source
+	context    *tree
+	dockerfile []byte
+	// ignore is the .dockerignore that counts; nil if there is none.
+	ignore []byte
+	// ownIgnore tells that ignore lies beside the Dockerfile.
+	ownIgnore bool
+	epoch     string
+}
+
+// Load reads a source. epoch is the SOURCE_DATE_EPOCH of the build, in seconds since 1970; see
+// [Client.Epoch].
+func Load(ctx context.Context, s Source, epoch string) (*Build, error) {
+	if s.Dockerfile == "" {
+		s.Dockerfile = path.Join(s.Context, DefaultDockerfile)
+	}
+	b := &Build{source: s, epoch: epoch}
+	if v, ok := s.Args[epochArg]; ok {
+		b.epoch = v
+	}
+	info, err := s.Root.Stat(s.Context)
+	if err != nil {
+		return nil, readError(s.Context, err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s: expected a folder, as the context of the build, found a file", s.Context)
+	}
+	if err := b.readDockerfile(); err != nil {
+		return nil, err
+	}
+	if err := b.readIgnore(); err != nil {
+		return nil, err
+	}
+	var patterns []string
+	if b.ignore != nil {
+		if patterns, err = ignorefile.ReadAll(strings.NewReader(string(b.ignore))); err != nil {
+			return nil, fmt.Errorf(".dockerignore of %s: %w", s.Context, err)
+		}
+	}
+	sub, err := s.Root.OpenRoot(s.Context)
+	if err != nil {
+		return nil, readError(s.Context, err)
+	}
+	defer sub.Close()
+	if b.context, err = readTree(ctx, sub, patterns); err != nil {
+		return nil, fmt.Errorf("build context %s: %w", s.Context, err)
+	}
+	b.context.open = func(name string) (io.ReadCloser, error) { return s.Root.Open(path.Join(s.Context, name)) }
+	return b, nil
+}
+
+func (b *Build) readDockerfile() error {
+	s := &b.source
+	data, err := readLimited(s.Root, s.Dockerfile)
+	// Docker takes “dockerfile” too where there is no “Dockerfile”.
+	if errors.Is(err, fs.ErrNotExist) && path.Base(s.Dockerfile) == DefaultDockerfile {
+		lower := path.Join(path.Dir(s.Dockerfile), strings.ToLower(DefaultDockerfile))
+		if other, err2 := readLimited(s.Root, lower); err2 == nil {
+			s.Dockerfile, data, err = lower, other, nil
+		}
+	}
+	if err != nil {
+		return readError(s.Dockerfile, err)
+	}
+	b.dockerfile = data
+	return nil
+}
+
+// readIgnore reads <Dockerfile>.dockerignore, or else the context's .dockerignore.
+func (b *Build) readIgnore() error {
+	for i, name := range []string{b.source.Dockerfile + ".dockerignore", path.Join(b.source.Context, ".dockerignore")} {
+		data, err := readLimited(b.source.Root, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return readError(name, err)
+		}
+		b.ignore, b.ownIgnore = data, i == 0
+		return nil
+	}
+	return nil
+}
+
+func readLimited(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxDockerfile {
+		return nil, fmt.Errorf("%s: has %d bytes, expected at most %d", name, info.Size(), maxDockerfile)
+	}
+	return root.ReadFile(name)
+}
+
+// readError names the file in the words of the user's configuration, not by the workspace's path.
+func readError(name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: no such file or folder", name)
+	case strings.Contains(err.Error(), "escapes"):
+		return fmt.Errorf("%s: leads out of the App's folder", name)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}

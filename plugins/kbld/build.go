@@ -1,0 +1,165 @@
+package kbld
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
+	kbldimage "carvel.dev/kbld/pkg/kbld/image"
+	"github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/sync/errgroup"
+
+	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// build builds what isn't there, equal input only once. The first failure ends the others.
+func (r *run) build(ctx context.Context, targets []*target) error {
+	type input struct{ digest, scheme string }
+	groups := map[input][]*target{}
+	var order []input
+	for _, t := range targets {
+		if t.action != actionBuilt {
+			continue
+		}
+		key := input{t.parts.Digest(), t.repo.Scheme()}
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], t)
+	}
+	if len(order) == 0 {
+		return nil
+	}
+	if r.plan {
+		for _, key := range order {
+			r.announce(groups[key])
+		}
+		return nil
+	}
+	address, err := r.deps.Builder.Address(r.daemon)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(r.deps.Builds)
+	for _, key := range order {
+		g.Go(func() error {
+			return safely("build of "+groups[key][0].ref, func() error { return r.buildGroup(ctx, address, groups[key]) })
+		})
+	}
+	return g.Wait()
+}
+
+// buildGroup builds the one input of several targets, and pushes it to all their repositories.
+func (r *run) buildGroup(ctx context.Context, address string, group []*target) error {
+	first := group[0]
+	digest, err := r.deps.Builder.Build(ctx, first.loaded, buildkit.Output{
+		Address: address,
+		Push:    tagsOf(group),
+		Name:    first.ref,
+		Cache:   fmt.Sprintf("strake/%s/%s/%s/%s", r.job.App.Namespace, r.job.App.Name, first.source.path, first.source.dockerfile),
+	}, r.job.Events)
+	if err != nil {
+		return err
+	}
+	for _, t := range group {
+		t.digest = digest
+		if err := r.checkBuilt(t); err != nil {
+			return err
+		}
+	}
+	r.announce(group)
+	return nil
+}
+
+// announce tells what is, or would be, built and pushed for a group.
+func (r *run) announce(group []*target) {
+	for i, tag := range tagsOf(group) {
+		if i == 0 {
+			r.change(stages.Change{Op: "build", Kind: "image", Name: tag.Name(), Reason: group[0].reason})
+		}
+		r.change(stages.Change{Op: "push", Kind: "image", Name: tag.Name(), Reason: group[0].reason})
+	}
+}
+
+// tagsOf lists where the image of a group goes, each place once.
+func tagsOf(group []*target) []name.Tag {
+	byName := map[string]name.Tag{}
+	for _, t := range group {
+		byName[t.tag().Name()] = t.tag()
+	}
+	var tags []name.Tag
+	for _, key := range slices.Sorted(maps.Keys(byName)) {
+		tags = append(tags, byName[key])
+	}
+	return tags
+}
+
+// finish adds the destinations' own tags and makes images of the targets.
+func (r *run) finish(ctx context.Context, targets []*target) error {
+	tasks := map[string]func() error{}
+	for _, t := range targets {
+		tasks[t.ref] = func() error {
+			i, err := r.finishOne(ctx, t)
+			if err == nil {
+				r.set(t.ref, i)
+			}
+			return err
+		}
+	}
+	return inParallel(ctx, lookups, tasks)
+}
+
+func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
+	i := image{action: t.action, reason: t.reason, annotations: map[string]string{schema.AnnotationBuildInput: t.parts.Digest()}}
+	for part, digest := range maps.All(t.parts) {
+		i.annotations[schema.AnnotationBuildPart+part] = digest
+	}
+	// The path counts from the App's folder: kbld's own, absolute one differs on every machine.
+	i.origins = []kbldconfig.Origin{{Local: &kbldconfig.OriginLocal{Path: t.source.path}}}
+	for _, tag := range t.destination.Tags {
+		if err := r.addTag(ctx, t, t.repo.Tag(tag)); err != nil {
+			return i, err
+		}
+	}
+	if len(t.destination.Tags) > 0 {
+		i.origins = append(i.origins, kbldconfig.Origin{Tagged: &kbldconfig.OriginTagged{Tags: t.destination.Tags}})
+	}
+	if t.digest == "" {
+		i.url, i.pending = t.tag().Name(), true
+		return i, nil
+	}
+	var err error
+	if i.url, _, err = kbldimage.NewDigestedImageFromParts(t.repo.Name(), t.digest).URL(); err != nil {
+		return i, err
+	}
+	return selectPlatform(ctx, r.registry, i, t.platform)
+}
+
+// addTag lets a tag point to the target's image, unless it does so already.
+func (r *run) addTag(ctx context.Context, t *target, tag name.Tag) error {
+	desc, err := r.registry.Head(ctx, tag)
+	if err != nil && !registry.NotFound(err) {
+		return explain(err, tag)
+	}
+	if err == nil && desc.Digest.String() == t.digest {
+		return nil
+	}
+	if !r.plan {
+		digest := t.repo.Digest(t.digest)
+		image, err := r.registry.Get(ctx, digest)
+		if err != nil {
+			return explain(err, digest)
+		}
+		if err := r.registry.Tag(ctx, tag, image); err != nil {
+			return explain(err, tag)
+		}
+	}
+	r.change(stages.Change{Op: "push", Kind: "image", Name: tag.Name(), Reason: "tag of the destination"})
+	return nil
+}

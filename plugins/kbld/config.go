@@ -1,0 +1,69 @@
+package kbld
+
+import (
+	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// Config is the configuration of the plugin: that of kapp-controller's kbld step, and more.
+type Config struct {
+	// Paths are files and folders below the App's folder to read manifests from; “-” stands for the
+	// manifests so far. Default: the manifests so far, or the whole folder when nothing was templated.
+	Paths []string `json:"paths,omitempty"`
+	// Config is a kbld Config without apiVersion and kind: sources, overrides, destinations,
+	// searchRules, keys, minimumRequiredVersion. It goes before the Config documents among the
+	// manifests. A source may have a key “buildkit” with dockerfile, target, platforms, buildArgs,
+	// noCache and pull.
+	Config *schema.Node `json:"config,omitempty"`
+	// Buildkit says which daemon builds.
+	Buildkit Daemon `json:"buildkit"`
+
+	// own is Config as it was read.
+	own *document
+}
+
+// Daemon names a BuildKit daemon.
+type Daemon struct {
+	// Address is in a form such as unix:///run/buildkit/buildkitd.sock, tcp://host:port,
+	// docker-container://name or kube-pod://pod?namespace=ns; default: --buildkit-addr, else
+	// BUILDKIT_HOST.
+	Address string `json:"address,omitempty"`
+}
+
+// Validate checks the address's form.
+func (d *Daemon) Validate(n *schema.Node) error {
+	if d.Address == "" {
+		return nil
+	}
+	if err := buildkit.CheckAddress(d.Address); err != nil {
+		diag := n.Get("address").Errorf("%v", err)
+		diag.Hint = stages.Hint(err)
+		return diag
+	}
+	return nil
+}
+
+// Validate checks the paths and reads the kbld Config.
+func (c *Config) Validate(n *schema.Node) error {
+	var found schema.Diagnostics
+	for i, item := range n.Get("paths").Items() {
+		if c.Paths[i] == stream {
+			continue
+		}
+		if _, err := stages.Clean(c.Paths[i]); err != nil {
+			found = append(found, item.Errorf("%v", err))
+		}
+	}
+	if c.Config != nil && !c.Config.IsNull() {
+		own, err := readDocument(c.Config)
+		found.Collect(c.Config.Pos(), c.Config.Path(), err)
+		c.own = own
+		for i, item := range get(c.Config, "sources").Items() {
+			if own != nil {
+				found.Collect(item.Pos(), item.Path(), at(item, own.sources[i].unsupported))
+			}
+		}
+	}
+	return found.Err()
+}

@@ -1,0 +1,105 @@
+package kbld
+
+import (
+	"context"
+
+	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/stages"
+)
+
+// version changes whenever equal input could give other manifests.
+const version = "1"
+
+// Deps is what the plugin works with.
+type Deps struct {
+	// Registry asks and tags.
+	Registry *registry.Client
+	// Builder builds sources.
+	Builder Builder
+	// Builds is how many builds run side by side; 0 is 4.
+	Builds int
+}
+
+// A Builder builds images; it is a [buildkit.Client].
+type Builder interface {
+	// Check tells whether what the builder was set up with is well-formed. It asks no daemon.
+	Check() error
+	// Address returns the daemon to build with, given the one that the App names.
+	Address(app string) (string, error)
+	// Epoch is the SOURCE_DATE_EPOCH to build with.
+	Epoch() (string, error)
+	// Build builds and pushes, and returns the image's digest.
+	Build(ctx context.Context, b *buildkit.Build, out buildkit.Output, events stages.Observer) (string, error)
+}
+
+// Plugin returns the build plugin “kbld”.
+func Plugin(deps Deps) stages.Plugin {
+	if deps.Builds <= 0 {
+		deps.Builds = 4
+	}
+	return stages.Define(stages.Plugin{
+		Stage:   stages.Build,
+		Name:    "kbld",
+		Doc:     "Builds images from source with BuildKit, resolves the others to digests, and puts both into the manifests.",
+		Version: version,
+	}, func(c Config) (stages.Step, error) { return &step{config: c, deps: deps}, nil })
+}
+
+type step struct {
+	config Config
+	deps   Deps
+}
+
+// Run builds, resolves and rewrites. It has no key: whether the images of unchanged sources are still
+// there only the registry knows, and asking it is all that Run does then.
+func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) {
+	result, _, err := s.work(ctx, job, false)
+	return result, err
+}
+
+// Plan does what Run does, but builds, pushes and tags nothing. Images that would be built have their
+// future tag in the manifests instead of a digest, and are not among the result's images.
+func (s *step) Plan(ctx context.Context, job *stages.Job) (stages.Result, []stages.Change, error) {
+	return s.work(ctx, job, true)
+}
+
+// Check warns of fields that kbld would ignore, and makes sure that the builder is set up well when the
+// App has sources. It doesn't ask the daemon: there may be nothing to build.
+func (s *step) Check(_ context.Context, job *stages.Job) error {
+	if s.config.own == nil {
+		return nil
+	}
+	for _, text := range unknownKeys(s.config.Config) {
+		stages.Warn(job.Events, text)
+	}
+	if len(s.config.own.sources) == 0 {
+		return nil
+	}
+	return s.deps.Builder.Check()
+}
+
+func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Result, []stages.Change, error) {
+	if err := ctx.Err(); err != nil {
+		return stages.Result{}, nil, err
+	}
+	in, err := s.config.read(job)
+	if err != nil {
+		return stages.Result{}, nil, err
+	}
+	r := &run{
+		input: in, job: job, deps: s.deps, registry: s.deps.Registry.Memo(),
+		daemon: s.config.Buildkit.Address, plan: plan, images: map[string]image{},
+	}
+	if err := r.settle(ctx); err != nil {
+		if ctx.Err() != nil {
+			return stages.Result{}, nil, ctx.Err()
+		}
+		return stages.Result{}, nil, err
+	}
+	manifests, err := in.rewrite(r.images)
+	if err != nil {
+		return stages.Result{}, nil, err
+	}
+	return stages.Result{Manifests: manifests, Images: r.locked()}, r.changes, nil
+}

@@ -1,0 +1,176 @@
+package kbld
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// lookups is how many references are asked for at the same time.
+const lookups = 16
+
+// A run is one execution of the step.
+type run struct {
+	*input
+	job      *stages.Job
+	deps     Deps
+	registry *registry.Client
+	// daemon is the address that the App names; it may be empty.
+	daemon string
+	// plan means that nothing may be written outside of the workspace.
+	plan bool
+
+	mu      sync.Mutex
+	images  map[string]image
+	changes []stages.Change
+}
+
+// settle finds out what every reference becomes: first everything that can be told without a build,
+// so that a wrong name or a stale lock shows before a long build, then the builds.
+func (r *run) settle(ctx context.Context) error {
+	refs, err := r.references()
+	if err != nil {
+		return err
+	}
+	var plain []want
+	var targets []*target
+	var found []error
+	for _, ref := range refs {
+		w, err := r.wantOf(ref)
+		if err == nil && w.source != nil {
+			var t *target
+			if t, err = r.newTarget(w); err == nil {
+				targets = append(targets, t)
+			}
+		} else if err == nil {
+			plain = append(plain, w)
+		}
+		found = append(found, named(ref, err))
+	}
+	if err := errors.Join(found...); err != nil {
+		return err
+	}
+	if err := r.prepare(ctx, targets); err != nil {
+		return err
+	}
+	if err := r.lookUp(ctx, plain, targets); err != nil {
+		return err
+	}
+	if err := r.build(ctx, targets); err != nil {
+		return err
+	}
+	if err := r.finish(ctx, targets); err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		if i := r.images[ref]; !i.pending {
+			r.job.Events.Observe(stages.Event{Type: stages.ImageFinal, Image: &stages.Image{
+				From: ref, To: i.url, Action: i.action, Reason: i.reason,
+			}})
+		}
+	}
+	return nil
+}
+
+// lookUp asks registries for the images that aren't built, and whether the others are there already.
+func (r *run) lookUp(ctx context.Context, plain []want, targets []*target) error {
+	tasks := map[string]func() error{}
+	for _, w := range plain {
+		tasks[w.ref] = func() error { return r.resolve(ctx, w) }
+	}
+	for _, t := range targets {
+		tasks[t.ref] = func() error { return r.reuse(ctx, t) }
+	}
+	return inParallel(ctx, lookups, tasks)
+}
+
+// inParallel runs tasks and joins their errors in the order of their names, which are references.
+func inParallel(ctx context.Context, limit int, tasks map[string]func() error) error {
+	refs := slices.Sorted(maps.Keys(tasks))
+	failed := make([]error, len(refs))
+	g := new(errgroup.Group)
+	g.SetLimit(limit)
+	for i, ref := range refs {
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			failed[i] = named(ref, safely("looking it up", tasks[ref]))
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.Join(failed...)
+}
+
+// named adds to an error which image it is about; a [stages.LockError] says so itself.
+func named(ref string, err error) error {
+	if _, ok := errors.AsType[*stages.LockError](err); ok || err == nil {
+		return err
+	}
+	return fmt.Errorf("image %s: %w", ref, err)
+}
+
+func (r *run) resolve(ctx context.Context, w want) error {
+	var i image
+	var err error
+	if r.job.Lock.Enforce && !w.unlockable() {
+		entry, _, missing := r.job.Lock.Image(w.ref)
+		if missing != nil {
+			return missing
+		}
+		i, err = w.fromLock(entry)
+	} else {
+		i, err = w.resolve(ctx, r.registry)
+	}
+	if err == nil {
+		r.set(w.ref, i)
+	}
+	return err
+}
+
+func (r *run) set(ref string, i image) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.images[ref] = i
+}
+
+// change tells of a change that is made, or in a plan would be.
+func (r *run) change(c stages.Change) {
+	r.mu.Lock()
+	r.changes = append(r.changes, c)
+	r.mu.Unlock()
+	if !r.plan {
+		r.job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &c})
+	}
+}
+
+// locked lists the images for the lock.
+func (r *run) locked() []schema.LockedImage {
+	var list []schema.LockedImage
+	for _, ref := range slices.Sorted(maps.Keys(r.images)) {
+		i := r.images[ref]
+		if i.pending || !hasDigest(i.url) {
+			continue
+		}
+		notes := map[string]string{schema.AnnotationImageID: ref}
+		if origins := originsYAML(i.origins); origins != nil {
+			notes[schema.AnnotationImageOrigins] = string(origins)
+		}
+		maps.Copy(notes, i.annotations)
+		list = append(list, schema.LockedImage{Image: i.url, Annotations: notes})
+	}
+	return list
+}

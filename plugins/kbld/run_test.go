@@ -1,0 +1,195 @@
+package kbld_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+	"strake.dev/strake/stages/stagetest"
+)
+
+// simple is an App with one source.
+func simple() stagetest.Case {
+	return stagetest.Case{
+		Config: `config:
+  sources:
+  - {image: app, path: src}
+  destinations:
+  - {image: app, newImage: HOST/team/app}
+`,
+		Manifests: deployment("app"),
+		Files: map[string]string{
+			"src/Dockerfile": "FROM HOST/base:1\nCOPY . /\n",
+			"src/main.go":    "package main\n",
+		},
+	}
+}
+
+func TestBuildsOnceOnly(t *testing.T) {
+	w := newWorld(t)
+	w.push("base:1", "base")
+	job, first := w.must(simple())
+	if n := w.builder.count(); n != 1 {
+		t.Fatalf("%d builds, expected one", n)
+	}
+	if got := images(job)["app"]; got.Action != "built" || got.Reason != "first build" {
+		t.Errorf("image: %+v", got)
+	}
+	if !strings.Contains(string(first.Manifests), "image: "+w.host+"/team/app@sha256:") {
+		t.Errorf("manifests:\n%s", first.Manifests)
+	}
+	if !strings.Contains(string(first.Manifests), "path: src") {
+		t.Errorf("the origin's path isn't relative to the App's folder:\n%s", first.Manifests)
+	}
+
+	for name, lock := range map[string]*stages.Lock{"no lock": nil, "lock": lockOf(first, false), "enforced lock": lockOf(first, true)} {
+		t.Run(name, func(t *testing.T) {
+			c := simple()
+			c.Lock = lock
+			w.seen()
+			job, again := w.must(c)
+			if n := w.builder.count(); n != 0 {
+				t.Errorf("%d builds, expected none", n)
+			}
+			if found := writes(w.seen()); len(found) > 0 {
+				t.Errorf("the registry was written to: %v", found)
+			}
+			if got := images(job)["app"]; got.Action != "reused" {
+				t.Errorf("image: %+v", got)
+			}
+			if diff := cmp.Diff(first, again, sameImages); diff != "" {
+				t.Errorf("result differs (-first +again):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRebuildsForAReason(t *testing.T) {
+	w := newWorld(t)
+	w.push("base:1", "base")
+	w.push("base:2", "base 2")
+	_, first := w.must(simple())
+	w.builder.count()
+	for name, c := range map[string]struct {
+		change func(c *stagetest.Case)
+		want   string
+	}{
+		"content":    {func(c *stagetest.Case) { c.Files["src/main.go"] = "package mine\n" }, "context src changed"},
+		"new file":   {func(c *stagetest.Case) { c.Files["src/x"] = "" }, "context src changed"},
+		"Dockerfile": {func(c *stagetest.Case) { c.Files["src/Dockerfile"] += "LABEL a=b\n" }, "context src, Dockerfile src/Dockerfile changed"},
+		"base":       {func(*stagetest.Case) { w.push("base:1", "moved") }, "base images changed"},
+		"args":       {option("buildArgs: {A: b}"), "build arguments changed"},
+		"target":     {option("target: x"), "target changed"},
+		"platform":   {option("platforms: [linux/arm64]"), "platforms changed"},
+		"destination": {
+			func(c *stagetest.Case) { c.Config = strings.ReplaceAll(c.Config, "team/app", "other/app") },
+			"first build for " + w.host + "/other/app",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer w.push("base:1", "base")
+			changed := simple()
+			c.change(&changed)
+			changed.Lock = lockOf(first, false)
+			job, _ := w.must(changed)
+			if n := w.builder.count(); n != 1 {
+				t.Errorf("%d builds, expected one", n)
+			}
+			if got := images(job)["app"]; got.Action != "built" || got.Reason != c.want {
+				t.Errorf("image is %s because %q, expected built because %q", got.Action, got.Reason, c.want)
+			}
+
+			changed.Lock = lockOf(first, true)
+			_, _, err := w.run(changed)
+			if name == "base" {
+				// As for references of the manifests, the lock's word counts.
+				if err != nil {
+					t.Errorf("under an enforced lock: %v", err)
+				}
+				return
+			}
+			var stale *stages.LockError
+			if !errors.As(err, &stale) || stale.Entry != "image app" {
+				t.Errorf("under an enforced lock: expected a LockError of the image, got %v", err)
+			}
+			if name != "destination" && (stale == nil || stale.Reason != c.want) {
+				t.Errorf("under an enforced lock: %v, expected %q", err, c.want)
+			}
+			if n := w.builder.count(); n != 0 {
+				t.Errorf("under an enforced lock: %d builds", n)
+			}
+		})
+	}
+}
+
+// option adds an option to the source.
+func option(text string) func(*stagetest.Case) {
+	return func(c *stagetest.Case) {
+		c.Config = strings.ReplaceAll(c.Config, "path: src}", "path: src, buildkit: {"+text+"}}")
+	}
+}
+
+func TestImageGoneFromRegistry(t *testing.T) {
+	w := newWorld(t)
+	w.push("base:1", "base")
+	_, first := w.must(simple())
+	w.builder.count()
+
+	digest := first.Images[0].Image[strings.Index(first.Images[0].Image, "@"):]
+	tag := ":strake-" + first.Images[0].Annotations[schema.AnnotationBuildInput][:32]
+	w.lose("team/app", digest, tag)
+
+	c := simple()
+	c.Lock = lockOf(first, true)
+	job, again := w.must(c)
+	if n := w.builder.count(); n != 1 {
+		t.Errorf("%d builds, expected one", n)
+	}
+	if got := images(job)["app"]; got.Action != "built" || got.Reason != "image is gone from the registry" {
+		t.Errorf("image: %+v", got)
+	}
+	if diff := cmp.Diff(first, again, sameImages); diff != "" {
+		t.Errorf("result differs (-first +again):\n%s", diff)
+	}
+
+	w.lose("team/app", digest, tag)
+	w.builder.salt = "other"
+	_, _, err := w.run(c)
+	var stale *stages.LockError
+	if !errors.As(err, &stale) || !strings.Contains(stale.Reason, "building it again from equal input gave") {
+		t.Errorf("expected a LockError about the digest, got %v", err)
+	}
+}
+
+func TestEqualInputIsBuiltOnce(t *testing.T) {
+	w := newWorld(t)
+	c := stagetest.Case{
+		Config: `config:
+  sources:
+  - {image: one, path: a}
+  - {image: two, path: b}
+  - {image: unused, path: nowhere}
+  destinations:
+  - {image: one, newImage: HOST/one}
+  - {image: two, newImage: HOST/two}
+`,
+		Manifests: deployment("one", "two"),
+		Files:     map[string]string{"a/Dockerfile": "FROM scratch\n", "b/Dockerfile": "FROM scratch\n"},
+	}
+	job, result := w.must(c)
+	if n := w.builder.count(); n != 1 {
+		t.Errorf("%d builds, expected one", n)
+	}
+	for ref, i := range images(job) {
+		if !strings.HasPrefix(i.To, w.host+"/"+ref+"@sha256:") {
+			t.Errorf("%s became %s", ref, i.To)
+		}
+	}
+	if len(result.Images) != 2 {
+		t.Errorf("images: %+v", result.Images)
+	}
+}

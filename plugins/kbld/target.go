@@ -1,0 +1,249 @@
+package kbld
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
+	kbldimage "carvel.dev/kbld/pkg/kbld/image"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// A target is a reference that has a source: what it is built from, and where it goes.
+type target struct {
+	want
+	destination kbldconfig.ImageDestination
+	repo        name.Repository
+	// locked is the lock file's entry for the reference; its Image is empty when there is none.
+	locked schema.LockedImage
+
+	loaded *buildkit.Build
+	parts  buildkit.Parts
+	// digest is that of the image, once it is known to be there.
+	digest string
+	action string
+	reason string
+}
+
+func (r *run) newTarget(w want) (*target, error) {
+	if w.source.unsupported != nil {
+		return nil, w.source.unsupported
+	}
+	m := kbldimage.NewMatcher(w.url)
+	destinations := r.conf.ImageDestinations()
+	i := slices.IndexFunc(destinations, func(d kbldconfig.ImageDestination) bool { return m.Matches(d.ImageRef) })
+	if i < 0 {
+		return nil, stages.WithHint(errors.New("has a source, but no destination to push it to"),
+			"add “destinations: [{image: %s, newImage: registry.example.com/team/%s}]” to the kbld Config", w.url, lastPart(w.url))
+	}
+	d := destinations[i]
+	repo, err := name.NewRepository(d.NewImage, name.WeakValidation)
+	if err != nil {
+		return nil, stages.WithHint(fmt.Errorf("destination %q is not the name of a repository: %w", d.NewImage, err),
+			"newImage has neither tag nor digest; “tags” adds tags")
+	}
+	for _, tag := range d.Tags {
+		if _, err := name.NewTag(repo.Name() + ":" + tag); err != nil {
+			return nil, fmt.Errorf("destination %s: %w", d.NewImage, err)
+		}
+	}
+	locked, _, err := r.job.Lock.Image(w.ref)
+	return &target{want: w, destination: d, repo: repo, locked: locked}, err
+}
+
+// lastPart is the last element of a reference's repository, for advice.
+func lastPart(ref string) string {
+	repo, _ := kbldimage.URLRepo(ref)
+	return repo[strings.LastIndexByte(repo, '/')+1:]
+}
+
+// tag is where the image is pushed to.
+func (t *target) tag() name.Tag { return t.repo.Tag(t.parts.Tag()) }
+
+// lockedParts are the parts that the locked image was made from; nil when it wasn't built.
+func (t *target) lockedParts() buildkit.Parts {
+	var parts buildkit.Parts
+	for key, value := range maps.All(t.locked.Annotations) {
+		if part, ok := strings.CutPrefix(key, schema.AnnotationBuildPart); ok {
+			if parts == nil {
+				parts = buildkit.Parts{}
+			}
+			parts[part] = value
+		}
+	}
+	return parts
+}
+
+// lockedDigest is the digest of the locked image, if that has the same input and destination.
+func (t *target) lockedDigest() (name.Digest, bool) {
+	if t.locked.Annotations[schema.AnnotationBuildInput] != t.parts.Digest() {
+		return name.Digest{}, false
+	}
+	d, err := name.NewDigest(t.locked.Image)
+	if err != nil || d.Context().Name() != t.repo.Name() {
+		return name.Digest{}, false
+	}
+	return d, true
+}
+
+// prepare reads the sources of all targets, each source once, and digests their input.
+func (r *run) prepare(ctx context.Context, targets []*target) error {
+	if len(targets) == 0 {
+		return nil
+	}
+	epoch, err := r.deps.Builder.Epoch()
+	if err != nil {
+		return err
+	}
+	bySource := map[*source][]*target{}
+	for _, t := range targets {
+		bySource[t.source] = append(bySource[t.source], t)
+	}
+	tasks := map[string]func() error{}
+	for s, ts := range bySource {
+		tasks[ts[0].ref] = func() error {
+			loaded, err := buildkit.Load(ctx, buildkit.Source{
+				Root: r.job.Sources.Root(), Context: s.path, Dockerfile: s.dockerfile, Options: s.options,
+			}, epoch)
+			if err != nil {
+				return err
+			}
+			parts := loaded.Parts()
+			parts[buildkit.PartBases] = r.bases(ctx, loaded, parts, ts)
+			for _, t := range ts {
+				t.loaded, t.parts = loaded, parts
+			}
+			return nil
+		}
+	}
+	if err := inParallel(ctx, r.deps.Builds, tasks); err != nil {
+		return err
+	}
+	return r.checkLock(targets)
+}
+
+// basesTimeout is how long registries may take to tell what base images are. It is short, as a build
+// doesn't depend on it, and a run with nothing to build shouldn't wait for a network that isn't there.
+const basesTimeout = 5 * time.Second
+
+// bases digests what the base images are now. The lock's word counts where it is enforced, and where
+// a registry can't tell and everything else is as it was.
+func (r *run) bases(ctx context.Context, loaded *buildkit.Build, parts buildkit.Parts, targets []*target) string {
+	var old buildkit.Parts
+	for _, t := range targets {
+		if old == nil {
+			old = t.lockedParts()
+		}
+	}
+	if known, ok := old[buildkit.PartBases]; ok && r.job.Lock.Enforce {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(ctx, basesTimeout)
+	defer cancel()
+	digest, unknown := loaded.Bases(ctx, r.baseDigest)
+	if len(unknown) == 0 {
+		return digest
+	}
+	if known, ok := old[buildkit.PartBases]; ok && slices.Equal(parts.Changed(old), []string{buildkit.PartBases}) {
+		return known
+	}
+	return digest
+}
+
+func (r *run) baseDigest(ctx context.Context, text string) (string, error) {
+	ref, err := name.ParseReference(text)
+	if err != nil {
+		return "", err
+	}
+	if d, ok := ref.(name.Digest); ok {
+		return d.DigestStr(), nil
+	}
+	desc, err := r.registry.Head(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	return desc.Digest.String(), nil
+}
+
+// reuse finds out whether the image of a target is in the registry already.
+func (r *run) reuse(ctx context.Context, t *target) error {
+	has := func(ref name.Reference) (bool, error) {
+		desc, err := r.registry.Head(ctx, ref)
+		if registry.NotFound(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, explain(err, ref)
+		}
+		t.digest = desc.Digest.String()
+		return true, nil
+	}
+	locked, same := t.lockedDigest()
+	if same {
+		if ok, err := has(locked); ok || err != nil {
+			t.action, t.reason = actionReused, "input is unchanged"
+			return err
+		}
+	}
+	if !r.job.Lock.Enforce {
+		if ok, err := has(t.tag()); ok || err != nil {
+			t.action, t.reason = actionReused, "was built from equal input before"
+			return err
+		}
+	}
+	t.action, t.reason = actionBuilt, t.why(same)
+	return r.checkBases(ctx, t)
+}
+
+// why says why a target has to be built.
+func (t *target) why(same bool) string {
+	old := t.lockedParts()
+	switch {
+	case same:
+		return "image is gone from the registry"
+	case old == nil:
+		return "first build"
+	}
+	if changed := t.changed(old); changed != "" {
+		return changed
+	}
+	return "first build for " + t.repo.Name()
+}
+
+// partNames are the parts in the words of messages.
+var partNames = map[string]string{
+	buildkit.PartContext: "context", buildkit.PartDockerfile: "Dockerfile", buildkit.PartArgs: "build arguments",
+	buildkit.PartTarget: "target", buildkit.PartPlatforms: "platforms", buildkit.PartBases: "base images",
+	buildkit.PartRecipe: "strake's build recipe",
+}
+
+// changed says which parts differ; it is empty when none does.
+func (t *target) changed(old buildkit.Parts) string {
+	var names []string
+	for _, part := range t.parts.Changed(old) {
+		text, known := partNames[part]
+		switch {
+		case !known:
+			text = part
+		case part == buildkit.PartContext:
+			text += " " + t.source.path
+		case part == buildkit.PartDockerfile:
+			text += " " + t.source.dockerfile
+		}
+		names = append(names, text)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return strings.Join(names, ", ") + " changed"
+}

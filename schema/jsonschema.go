@@ -1,0 +1,33 @@
+package schema
+
+import (
+	_ "embed" // for the schemas
+	"fmt"
+	"strings"
+)
+
+// The schemas are generated from the Go types of this package and of the plugins.
+//
+//go:generate go run strake.dev/strake/internal/schemagen
+var (
+	//go:embed app.schema.json
+	appSchema []byte
+	//go:embed pipeline.schema.json
+	pipelineSchema []byte
+)
+
+// JSONSchemaKinds lists the kinds of file that there is a JSON Schema for.
+func JSONSchemaKinds() []string { return []string{"app", "pipeline"} }
+
+// JSONSchema returns the JSON Schema (draft 2020-12) of a kind of file. It describes the file with the
+// plugins that strake comes with, and what a schema can say: [Load] and the plugins check more.
+func JSONSchema(kind string) ([]byte, error) {
+	switch kind {
+	case "app":
+		return appSchema, nil
+	case "pipeline":
+		return pipelineSchema, nil
+	default:
+		return nil, fmt.Errorf("no JSON Schema for %q: expected one of %s", kind, strings.Join(JSONSchemaKinds(), ", "))
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -50,24 +52,72 @@ func TestScripts(t *testing.T) {
 				"STRAKE_REGISTRY_MIRRORS": os.Getenv("STRAKE_REGISTRY_MIRRORS"),
 				"XDG_CACHE_HOME":          filepath.Join(env.WorkDir, ".cache"),
 				"NAMESPACE":               ns.Name, "REGISTRY": registry, "REPO": registry + "/" + ns.Name,
-				"FAULTY": strings.TrimPrefix(faulty.URL, "http://"),
+				"FAULTY": strings.TrimPrefix(faulty.URL, "http://"), "SERVER": config.Host,
 			} {
 				env.Setenv(k, v)
 			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"fails":     fails,
 			"subst":     substitute,
 			"untouched": untouched,
 		},
 	})
 }
 
+// fails calls strake, expects an exit code, and writes what it said, with the variables put back in
+// and digests and times taken out, to the file message: fails CODE ARGUMENT...
+func fails(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, strakeBinary, append(args[1:], "--progress", "none")...)
+	cmd.Dir = ts.Getenv("WORK")
+	cmd.Env = os.Environ()
+	for _, name := range []string{"KUBECONFIG", "BUILDKIT_HOST", "XDG_CACHE_HOME", "DOCKER_CONFIG"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	_ = cmd.Run()
+	if got := fmt.Sprint(cmd.ProcessState.ExitCode()); got != args[0] {
+		ts.Fatalf("exit code %s, want %s\n%s", got, args[0], stderr.String())
+	}
+	text := stderr.String()
+	for _, name := range variables {
+		if value := ts.Getenv(name); value != "" {
+			text = strings.ReplaceAll(text, value, "$"+name)
+		}
+	}
+	for _, r := range unstable {
+		text = r.pattern.ReplaceAllString(text, r.with)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("message"), []byte(text), 0o644))
+}
+
+// variables are what differs from run to run, the longer ones first.
+var variables = []string{"REPO", "NAMESPACE", "REGISTRY", "FAULTY", "WORK", "BUILDKIT_HOST", "KUBECONFIG", "SERVER"}
+
+var unstable = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`[0-9a-f]{64}`), "DIGEST"},
+	{regexp.MustCompile(`strake-[0-9a-f]{32}`), "strake-TAG"},
+	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "TIME"},
+	{regexp.MustCompile(`web-[0-9a-f]{8,10}-[0-9a-z]{5}`), "web-POD"},
+	{regexp.MustCompile(`v1\.[0-9a-f]{32}`), "ASSOCIATION"},
+	{regexp.MustCompile(`\b\d{19}\b`), "APP"},
+	{regexp.MustCompile(`restarted \d+ times`), "restarted N times"},
+	// The kubelet waits ever longer between attempts, and says so.
+	{regexp.MustCompile(`container web: [^\n]*ErrImagePull[^\n]*`), "container web: ErrImagePull"},
+}
+
 // substitute replaces the variables of the script's environment in files: subst FILE...
 func substitute(ts *testscript.TestScript, _ bool, files []string) {
 	for _, file := range files {
 		text := ts.ReadFile(file)
-		for _, name := range []string{"NAMESPACE", "REGISTRY", "REPO", "FAULTY", "WORK"} {
+		for _, name := range variables {
 			text = strings.ReplaceAll(text, "$"+name, ts.Getenv(name))
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))

@@ -148,7 +148,7 @@ func plain(err error) error {
 	if _, cause, ok := strings.Cut(text, "Error while dialing: "); ok {
 		return errors.New(strings.TrimRight(cause, `"`))
 	}
-	for _, prefix := range []string{"failed to solve: ", "failed to call info: "} {
+	for _, prefix := range []string{"failed to solve: ", "failed to call info: ", "failed to receive status: ", "rpc error: code = Unavailable desc = ", "Unavailable: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
 	return errors.New(text)

@@ -93,8 +93,7 @@ func defName(t reflect.Type) string {
 
 // fields adds the fields of a struct to a definition, by the same tags that schema.Decode reads.
 func (r *reflector) fields(t reflect.Type, def *jsonschema.Schema) error {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "-" || !f.IsExported() {
 			continue

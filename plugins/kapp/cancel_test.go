@@ -75,7 +75,7 @@ func TestCancel(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 	defer cancel()
 	_, err := p.step("").Run(ctx, p.job(deployment("web", "docker.io/library/there-is-no-such-image:1", sleep)))
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "while waiting for deployment/web") {

@@ -72,7 +72,7 @@ func (s *session) explain(err error, out *screen) error {
 	case s.ctx.Err() != nil:
 		return s.stoppedWaiting(out)
 	}
-	if better := s.target.cluster.Explain(err); better != err {
+	if better := s.target.cluster.Explain(err); stages.Hint(better) != "" {
 		return better
 	}
 	reduced := s.reduce(err.Error(), out)

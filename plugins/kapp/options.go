@@ -162,7 +162,7 @@ func (f *flags) check() error {
 		}
 	}
 	strategies := []string{"", "fallback-on-replace", "always-replace", "skip"}
-	if v := apply.AddOrUpdateChangeOpts.DefaultUpdateStrategy; !slices.Contains(strategies, v) {
+	if v := apply.DefaultUpdateStrategy; !slices.Contains(strategies, v) {
 		return fmt.Errorf("--apply-default-update-strategy: expected one of %s, found %q", strings.Join(strategies[1:], ", "), v)
 	}
 	return nil

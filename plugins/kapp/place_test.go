@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -23,6 +24,11 @@ import (
 
 func TestMain(m *testing.M) {
 	kube.Quiet()
+	flag.Parse()
+	// The tests spend their time waiting for the cluster.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	m.Run()
 }
 
@@ -118,7 +124,13 @@ func (p *place) delete() {
 }
 
 // fails deploys what has to fail, with each of the texts in error or hint.
-func (p *place) fails(config, manifests string, want ...string) error {
+func (p *place) fails(config, manifests string, want ...string) {
+	p.t.Helper()
+	_ = p.failure(config, manifests, want...)
+}
+
+// failure is fails for those who want to know more about the error.
+func (p *place) failure(config, manifests string, want ...string) error {
 	p.t.Helper()
 	_, _, err := p.run(config, manifests)
 	if err == nil {

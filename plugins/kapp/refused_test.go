@@ -91,7 +91,7 @@ func TestWaitTimeout(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
 			want := append(c.want, "deployment/web (namespace "+p.namespace+") isn't ready after 4s", "--wait-timeout=30m")
-			err := p.fails(`rawOptions: ["--wait-timeout=4s"]`, c.manifest, want...)
+			err := p.failure(`rawOptions: ["--wait-timeout=4s"]`, c.manifest, want...)
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("not recognizable as a time-out: %v", err)
 			}
@@ -115,7 +115,7 @@ spec:
       containers:
       - {name: main, image: %q, command: [sh, -c, "echo table is locked; exit 7"]}
 `, image)
-	err := p.fails("", job, "job/migrate (namespace "+p.namespace+") failed: ", "BackoffLimitExceeded", "exit code 7", "| table is locked")
+	err := p.failure("", job, "job/migrate (namespace "+p.namespace+") failed: ", "BackoffLimitExceeded", "exit code 7", "| table is locked")
 	if errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("looks like a time-out: %v", err)
 	}

@@ -19,14 +19,14 @@ import (
 
 // build builds what isn't there, equal input only once. The first failure ends the others.
 func (r *run) build(ctx context.Context, targets []*target) error {
-	type input struct{ digest, scheme string }
-	groups := map[input][]*target{}
-	var order []input
+	type place struct{ digest, scheme string }
+	groups := map[place][]*target{}
+	var order []place
 	for _, t := range targets {
 		if t.action != actionBuilt {
 			continue
 		}
-		key := input{t.parts.Digest(), t.repo.Scheme()}
+		key := place{t.parts.Digest(), t.repo.Scheme()}
 		if groups[key] == nil {
 			order = append(order, key)
 		}

@@ -17,7 +17,7 @@ func TestBadConfig(t *testing.T) {
 		stagetest.BadConfig{Name: "address", Config: "buildkit: {address: 'unics:///x'}", Want: `test.yaml:1:21: buildkit.address: BuildKit address "unics:///x": expected it to begin with one of unix://`},
 		stagetest.BadConfig{Name: "address without scheme", Config: "buildkit: {address: /run/x.sock}", Want: "(for example unix:///run/buildkit/buildkitd.sock)"},
 		stagetest.BadConfig{Name: "address without port", Config: "buildkit: {address: 'tcp://host'}", Want: "expected something like tcp://"},
-		stagetest.BadConfig{Name: "unknown key", Config: "buildkit: {addres: x}", Want: "did you mean address?"},
+		stagetest.BadConfig{Name: "unknown key", Config: "buildkit: {Address: x}", Want: "did you mean address?"},
 		stagetest.BadConfig{Name: "path leaves", Config: "paths: [a, ../b]", Want: "test.yaml:1:12: paths[1]: ../b: leads out of the App's folder"},
 		stagetest.BadConfig{Name: "config is a list", Config: "config: []", Want: "config: expected a mapping"},
 

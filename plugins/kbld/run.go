@@ -41,22 +41,8 @@ func (r *run) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var plain []want
-	var targets []*target
-	var found []error
-	for _, ref := range refs {
-		w, err := r.wantOf(ref)
-		if err == nil && w.source != nil {
-			var t *target
-			if t, err = r.newTarget(w); err == nil {
-				targets = append(targets, t)
-			}
-		} else if err == nil {
-			plain = append(plain, w)
-		}
-		found = append(found, named(ref, err))
-	}
-	if err := errors.Join(found...); err != nil {
+	plain, targets, err := r.sort(refs)
+	if err != nil {
 		return err
 	}
 	if err := r.prepare(ctx, targets); err != nil {
@@ -79,6 +65,25 @@ func (r *run) settle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sort tells references that have a source from plain ones.
+func (r *run) sort(refs []string) (plain []want, targets []*target, err error) {
+	var found []error
+	for _, ref := range refs {
+		w, err := r.wantOf(ref)
+		switch {
+		case err != nil:
+		case w.source == nil:
+			plain = append(plain, w)
+		default:
+			var t *target
+			t, err = r.newTarget(w)
+			targets = append(targets, t)
+		}
+		found = append(found, named(ref, err))
+	}
+	return plain, targets, errors.Join(found...)
 }
 
 // lookUp asks registries for the images that aren't built, and whether the others are there already.

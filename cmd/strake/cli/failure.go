@@ -23,8 +23,7 @@ func (e *runError) Unwrap() error { return e.err }
 
 // hintOf returns the advice that belongs to an error.
 func hintOf(err error) string {
-	var run *runError
-	if errors.As(err, &run) {
+	if run, ok := errors.AsType[*runError](err); ok {
 		return run.hint
 	}
 	return stages.Hint(err)
@@ -45,8 +44,7 @@ func (t *tool) printError(err error) {
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(t.err, "  hint: %s\n", strings.ReplaceAll(render.Text(hint), "\n", "\n        "))
 	}
-	var usage *usageError
-	if errors.As(err, &usage) {
+	if usage, ok := errors.AsType[*usageError](err); ok {
 		fmt.Fprintf(t.err, "  usage: %s\n", usage.line)
 	}
 }

@@ -51,7 +51,7 @@ type session struct {
 
 // open reads and compiles the file that the flags name. It has no side effects.
 func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
-	name, err := f.fileFlags.name()
+	name, err := f.name()
 	if err != nil {
 		return nil, err
 	}

@@ -103,8 +103,7 @@ func TestSignalWhileReadingStandardInput(t *testing.T) {
 	go func() { done <- cmd.Wait() }()
 	select {
 	case err := <-done:
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 			t.Errorf("ended with %v", err)
 		}
 	case <-time.After(5 * time.Second):

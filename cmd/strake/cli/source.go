@@ -125,8 +125,7 @@ func exists(name string) bool {
 
 // reason leaves out of an error of the file system what the message says already.
 func reason(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err.Error()
 	}
 	return err.Error()

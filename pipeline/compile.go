@@ -64,7 +64,7 @@ func Load(name string, data []byte, plugins *stages.Registry) (*Plan, error) {
 // [schema.Diagnostics], everything that is wrong with any of them.
 func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
 	var found schema.Diagnostics
-	pipe, err := AsPipeline(file, plugins)
+	pipe, err := asPipeline(file, plugins)
 	found.Collect(schema.Pos{File: file.Name}, "", err)
 	meta := file.Metadata()
 	plan := &Plan{
@@ -168,9 +168,9 @@ func inside(child, parent string) bool { return strings.HasPrefix(child, parent+
 // Pipeline is the explicit form of the plan, which an App was compiled to.
 func (p *Plan) Pipeline() *schema.Pipeline { return p.pipeline }
 
-// AsPipeline returns the Pipeline that a file's App stands for, or the file's own Pipeline. With an
+// asPipeline returns the Pipeline that a file's App stands for, or the file's own Pipeline. With an
 // error it holds the entries that are in order.
-func AsPipeline(file *schema.File, plugins *stages.Registry) (*schema.Pipeline, error) {
+func asPipeline(file *schema.File, plugins *stages.Registry) (*schema.Pipeline, error) {
 	if file.Pipeline != nil {
 		return file.Pipeline, nil
 	}

@@ -149,7 +149,7 @@ func (r *run) finish(ctx context.Context, started time.Time, err error) error {
 	r.conclude(ctx, err)
 	event := stages.Event{Type: stages.RunFinished, Message: r.report.Record.Outcome, Seconds: time.Since(started).Seconds()}
 	if err != nil {
-		err = &cleanError{err: err, text: r.secret.clean(err.Error())}
+		err = r.secret.cleanError(err)
 		event.Error, event.Hint = err.Error(), stages.Hint(err)
 	}
 	r.events.Observe(event)
@@ -157,16 +157,6 @@ func (r *run) finish(ctx context.Context, started time.Time, err error) error {
 	r.report.Images = r.newLock.Images
 	return err
 }
-
-// A cleanError is an error whose text holds no secret.
-type cleanError struct {
-	err  error
-	text string
-}
-
-func (e *cleanError) Error() string { return e.text }
-
-func (e *cleanError) Unwrap() error { return e.err }
 
 // selected returns the steps between --from and --until, and those before them, whose results are
 // taken from the workspace.

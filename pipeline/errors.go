@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -25,6 +27,14 @@ func (e *StepError) Error() string {
 }
 
 func (e *StepError) Unwrap() error { return e.Err }
+
+// A TimeoutError says that a step took longer than its timeout allows.
+type TimeoutError struct{ After time.Duration }
+
+func (e *TimeoutError) Error() string { return "timed out after " + e.After.String() }
+
+// Is lets a TimeoutError be a [context.DeadlineExceeded].
+func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // An IdleError says that there is nothing to run, because the file asks for that.
 type IdleError struct{ Reason string }

@@ -64,8 +64,7 @@ func (p *Plan) Inspect(ctx context.Context, opts Options) ([]stages.Object, erro
 			return err
 		})
 		if err != nil {
-			err = r.blame(s, err)
-			return nil, &cleanError{err: err, text: r.secret.clean(err.Error())}
+			return nil, r.secret.cleanError(r.blame(s, err))
 		}
 	}
 	if deploys == 0 {

@@ -102,7 +102,7 @@ func (s fakeStep) Run(ctx context.Context, job *stages.Job) (stages.Result, erro
 		if err != nil {
 			return stages.Result{}, err
 		}
-		stages.Log(job.Events, "the password is "+string(data["password"]))
+		stages.Log(job.Events, "the password is "+string(data["password"])+", the other one is correct-horse")
 		return stages.Result{}, fmt.Errorf("login with %s at https://me:pass@example.com failed", data["password"])
 	}
 	if s.cfg.Fail != "" {
@@ -479,14 +479,14 @@ func TestPreviewChangesNothingOutside(t *testing.T) {
 
 func TestSecretsAreInNoTextOfARun(t *testing.T) {
 	f := newFixture(t)
-	_, _, err := f.run(head + "spec:\n  template: [{print: {special: secret}}]\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}\n")
+	_, _, err := f.run(head + "spec:\n  template: [{print: {special: secret}}]\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2, values.yml: \"db: {pass: correct-horse}\"}\n")
 	want := "template-print (app.yaml:5:14): login with *** at https://***@example.com failed"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 	record, _ := os.ReadFile(filepath.Join(f.opts.Workspace, "run.json"))
 	for where, text := range map[string]string{"events": f.events.text(), "record": string(record)} {
-		if strings.Contains(text, "hunter2") || strings.Contains(text, "me:pass") {
+		if strings.Contains(text, "hunter2") || strings.Contains(text, "correct-horse") || strings.Contains(text, "me:pass") {
 			t.Errorf("secret in the %s:\n%s", where, text)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
@@ -42,12 +43,40 @@ func (r *redactor) add(value []byte) {
 			}
 		}
 	}
+	add = append(add, leaves(value)...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.values = append(r.values, add...)
 	// The longest first, so that a secret which contains another one leaves no rest.
 	slices.SortFunc(r.values, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
 	r.values = slices.Compact(r.values)
+}
+
+// leaves lists the strings in a value that is itself YAML, such as data values. Shorter ones than
+// minLeaf are mostly names that appear everywhere.
+func leaves(value []byte) []string {
+	const minLeaf = 8
+	var found []string
+	docs, err := schema.Parse("", value)
+	if err != nil {
+		return nil
+	}
+	var walk func(n *schema.Node)
+	walk = func(n *schema.Node) {
+		if text := n.Text(); len(text) >= minLeaf {
+			found = append(found, text)
+		}
+		for _, p := range n.Pairs() {
+			walk(p.Value)
+		}
+		for _, item := range n.Items() {
+			walk(item)
+		}
+	}
+	for _, doc := range docs {
+		walk(doc)
+	}
+	return found
 }
 
 func (r *redactor) clean(text string) string {
@@ -60,6 +89,25 @@ func (r *redactor) clean(text string) string {
 		text = strings.ReplaceAll(text, v, redacted)
 	}
 	return urlUserinfo.ReplaceAllString(text, "${1}"+redacted+"@")
+}
+
+// A cleanError is an error whose text holds no secret.
+type cleanError struct {
+	err  error
+	text string
+}
+
+func (e *cleanError) Error() string { return e.text }
+
+func (e *cleanError) Unwrap() error { return e.err }
+
+// cleanError returns an error like err whose text and advice hold no secret.
+func (r *redactor) cleanError(err error) error {
+	clean := error(&cleanError{err: err, text: r.clean(err.Error())})
+	if hint := stages.Hint(err); hint != "" {
+		clean = stages.WithHint(clean, "%s", r.clean(hint))
+	}
+	return clean
 }
 
 // An observer gives events their time and step, and removes secrets, before anybody else sees them.

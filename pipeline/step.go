@@ -56,7 +56,7 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 	rec = StepRecord{Name: s.Name, Stage: s.Stage, Plugin: s.Plugin.Name, Folder: s.Folder, Status: StatusDone}
 	if t := s.spec.Timeout; t > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t, fmt.Errorf("timed out after %s: %w", t, context.DeadlineExceeded))
+		ctx, cancel = context.WithTimeoutCause(ctx, t, &TimeoutError{After: t})
 		defer cancel()
 	}
 	if err := ctx.Err(); err != nil {

@@ -196,7 +196,9 @@ func (d *decoder) scalar(n *Node, v reflect.Value) {
 	dst := reflect.New(v.Type())
 	// The YAML library would cut 1.5 to a whole number.
 	cut := dst.Elem().CanInt() && n.yaml.ShortTag() != "!!int"
-	if n.yaml.Kind != yaml.ScalarNode || cut || n.yaml.Decode(dst.Interface()) != nil {
+	// It also takes "yes" in quotes for true.
+	quoted := v.Kind() == reflect.Bool && n.yaml.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
+	if n.yaml.Kind != yaml.ScalarNode || cut || quoted || n.yaml.Decode(dst.Interface()) != nil {
 		d.report(n.Errorf("expected %s, found %s", want, n.describe()))
 		return
 	}

@@ -105,6 +105,7 @@ func TestDecodeReportsProblems(t *testing.T) {
 		"string for number":        {"name: x\nweight: heavy\n", `f.yaml:2:9: weight: expected a whole number, found the string "heavy"`},
 		"float for number":         {"name: x\nweight: 1.5\n", "f.yaml:2:9: weight: expected a whole number, found the number 1.5"},
 		"string for bool":          {"name: x\nripe: maybe\n", `f.yaml:2:7: ripe: expected true or false, found the string "maybe"`},
+		"quoted bool":              {"name: x\nripe: 'yes'\n", `f.yaml:2:7: ripe: expected true or false, found the string "yes"`},
 		"enum":                     {"name: x\ncolor: gren\n", `f.yaml:2:8: color: expected one of red, green, yellow, found "gren" (did you mean green?)`},
 		"duration":                 {"name: x\nkeeps: 5\n", `f.yaml:2:8: keeps: expected a duration such as 90s, 5m or 1h30m, found "5"`},
 		"negative duration":        {"name: x\nkeeps: -5m\n", `f.yaml:2:8: keeps: expected a duration such as 90s, 5m or 1h30m, found "-5m"`},

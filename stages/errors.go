@@ -33,11 +33,10 @@ func WithHint(err error, format string, args ...any) error {
 	return &HintError{Err: err, Hint: fmt.Sprintf(format, args...)}
 }
 
-// Hint returns the advice of the innermost error in err's chain that has one.
+// Hint returns the advice of the outermost error in err's chain that has one, and "" if there is none.
 func Hint(err error) string {
-	hint := ""
-	for h := (*HintError)(nil); errors.As(err, &h); err = h.Err {
-		hint = h.Hint
+	if h, ok := errors.AsType[*HintError](err); ok {
+		return h.Hint
 	}
-	return hint
+	return ""
 }

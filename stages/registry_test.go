@@ -75,10 +75,10 @@ func TestRegistryFindsByNameAndKey(t *testing.T) {
 	stages.NewRegistry(p, p)
 }
 
-func TestHintIsThatOfTheInnermostError(t *testing.T) {
+func TestHintIsThatOfTheOutermostError(t *testing.T) {
 	inner := stages.WithHint(errors.New("x"), "turn %s on", "it")
 	outer := stages.WithHint(errors.Join(inner), "outer")
-	if got := stages.Hint(outer); got != "turn it on" {
+	if got := stages.Hint(outer); got != "outer" {
 		t.Errorf("hint is %q", got)
 	}
 	if got := outer.Error(); got != "x" {

@@ -77,11 +77,7 @@ func (t *tool) printPipeline(ctx context.Context, o *planOptions) error {
 	if err != nil {
 		return err
 	}
-	pipe, err := pipeline.AsPipeline(s.file, s.registry)
-	if err != nil {
-		return err
-	}
-	text, err := pipe.YAML()
+	text, err := s.plan.Pipeline().YAML()
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"strake.dev/strake/internal/render"
 	"strake.dev/strake/pipeline"
-	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
@@ -43,10 +42,10 @@ func (f *runFlags) add(cmd *cobra.Command, formats ...string) {
 
 // A session is one compiled file and how its steps are to be run.
 type session struct {
-	file     *schema.File
-	registry *stages.Registry
-	plan     *pipeline.Plan
-	opts     pipeline.Options
+	// file is the name of the file.
+	file string
+	plan *pipeline.Plan
+	opts pipeline.Options
 }
 
 // open reads and compiles the file that the flags name. It has no side effects.
@@ -59,16 +58,11 @@ func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := t.load(ctx, name)
+	plan, err := t.load(ctx, name, stages.NewRegistry(t.Plugins(deps)...))
 	if err != nil {
 		return nil, err
 	}
-	registry := stages.NewRegistry(t.Plugins(deps)...)
-	plan, err := pipeline.Compile(file, registry)
-	if err != nil {
-		return nil, err
-	}
-	return &session{file: file, registry: registry, plan: plan, opts: pipeline.Options{
+	return &session{file: name, plan: plan, opts: pipeline.Options{
 		Version: t.version(), Dir: folder(name), Cluster: deps.Cluster.Objects(plan.App.Namespace),
 	}}, nil
 }
@@ -83,8 +77,8 @@ func (t *tool) openRun(cmd *cobra.Command, f *runFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.opts.Values, s.opts.Locked, s.opts.LockFile = values, f.locked, f.lockFor(s.file.Name)
-	s.opts.Workspace, err = f.folder(s.file.Name, s.plan.App.Name)
+	s.opts.Values, s.opts.Locked, s.opts.LockFile = values, f.locked, f.lockFor(s.file)
+	s.opts.Workspace, err = f.folder(s.file, s.plan.App.Name)
 	return s, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"strake.dev/strake/pipeline"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -62,8 +63,8 @@ func (f *fileFlags) name() (string, error) {
 	return "", stages.WithHint(errors.New("no file is given, and there is no "+defaultFile+" here"), "name one with -f FILE, or use -f - for standard input")
 }
 
-// load reads and checks a file. Problems are [schema.Diagnostics], also when it can't be read.
-func (t *tool) load(ctx context.Context, name string) (*schema.File, error) {
+// load reads and compiles a file. Problems are [schema.Diagnostics], also when it can't be read.
+func (t *tool) load(ctx context.Context, name string, plugins *stages.Registry) (*pipeline.Plan, error) {
 	data, err := t.read(ctx, name)
 	switch {
 	case ctx.Err() != nil:
@@ -71,7 +72,7 @@ func (t *tool) load(ctx context.Context, name string) (*schema.File, error) {
 	case err != nil:
 		return nil, unreadable(name, err)
 	}
-	return schema.Load(name, data)
+	return pipeline.Load(name, data, plugins)
 }
 
 // read returns when ctx ends, although somebody at a terminal may never end the input.

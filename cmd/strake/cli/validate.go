@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
-	"strake.dev/strake/pipeline"
 	"strake.dev/strake/plugins"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -66,11 +65,7 @@ func (t *tool) validate(ctx context.Context, o *validateOptions) error {
 }
 
 func (t *tool) validateFile(ctx context.Context, name string, registry *stages.Registry) error {
-	file, err := t.load(ctx, name)
-	if err != nil {
-		return err
-	}
-	_, err = pipeline.Compile(file, registry)
+	_, err := t.load(ctx, name, registry)
 	return err
 }
 

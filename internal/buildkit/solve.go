@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -142,6 +143,10 @@ func (b *Build) dockerfileTree() *tree {
 	return memoryTree(names, contents)
 }
 
+// checksum matches how BuildKit says that a file to copy isn't there; the name of the ref in it is
+// another one each time.
+var checksum = regexp.MustCompile(`(?:failed to compute cache key: )?failed to calculate checksum of ref \S+: "([^"]*)": not found`)
+
 // plain strips the layers that the libraries add and nobody wants to read.
 func plain(err error) error {
 	text := err.Error()
@@ -151,5 +156,5 @@ func plain(err error) error {
 	for _, prefix := range []string{"failed to solve: ", "failed to call info: ", "failed to receive status: ", "rpc error: code = Unavailable desc = ", "Unavailable: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
-	return errors.New(text)
+	return errors.New(checksum.ReplaceAllString(text, "not in the build context: $1"))
 }

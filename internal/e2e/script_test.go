@@ -152,7 +152,7 @@ func untouched(ts *testscript.TestScript, _ bool, args []string) {
 // serveFaults is a web server and registry where everything goes wrong, in the way that the path
 // says: as an image, the repository's first element.
 func serveFaults(w http.ResponseWriter, r *http.Request) {
-	kind := strings.Split(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/v2"), "/"), "/")[0]
+	kind, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/v2"), "/"), "/")
 	switch kind {
 	case "": // the registry's own address, which is in order
 	case "unauthorized":

@@ -118,9 +118,9 @@ func fieldsOf(typ reflect.Type, path string) map[string]bool {
 	if typ.Kind() != reflect.Struct {
 		return names
 	}
-	for i := range typ.NumField() {
-		key, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-		for name := range fieldsOf(typ.Field(i).Type, path+"."+key) {
+	for f := range typ.Fields() {
+		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		for name := range fieldsOf(f.Type, path+"."+key) {
 			names[name] = true
 		}
 	}

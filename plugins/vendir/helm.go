@@ -164,7 +164,7 @@ func (s *helmSource) find(ctx context.Context, job *stages.Job, f *os.File, vers
 	}
 	index := *repo
 	index.Path, index.RawPath = path.Join("/", repo.Path, "index.yaml"), ""
-	if _, err := s.get(ctx, job, f, &index, maxIndex, "", nil); err != nil {
+	if err := s.get(ctx, job, f, &index, maxIndex, "", nil); err != nil {
 		return fail(err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -192,20 +192,20 @@ func (s *helmSource) download(ctx context.Context, job *stages.Job, f *os.File, 
 		return err
 	}
 	t := startTask(job.Events, "download", download.Redacted(archive))
-	_, err = s.get(ctx, job, f, archive, maxChart, v.Digest, t.bytes)
+	err = s.get(ctx, job, f, archive, maxChart, v.Digest, t.bytes)
 	t.end(err)
 	return err
 }
 
 // get downloads from the repository. Only the repository's own server sees the credentials.
-func (s *helmSource) get(ctx context.Context, job *stages.Job, f *os.File, u *url.URL, limit int64, sum string, progress func(int64, int64)) (string, error) {
+func (s *helmSource) get(ctx context.Context, job *stages.Job, f *os.File, u *url.URL, limit int64, sum string, progress func(int64, int64)) error {
 	username, password, err := login(ctx, job, s.secretRef())
 	if err != nil {
-		return "", err
+		return err
 	}
 	repo, _, err := s.repository()
 	if err != nil {
-		return "", err
+		return err
 	}
 	if username == "" && password == "" && repo.User != nil {
 		username = repo.User.Username()
@@ -214,8 +214,8 @@ func (s *helmSource) get(ctx context.Context, job *stages.Job, f *os.File, u *ur
 	if !download.SameOrigin(u, repo) {
 		username, password = "", ""
 	}
-	sum, err = s.web.File(ctx, f, download.Request{
+	_, err = s.web.File(ctx, f, download.Request{
 		URL: u.String(), Username: username, Password: password, Max: limit, SHA256: strings.TrimPrefix(sum, "sha256:"), Progress: progress,
 	})
-	return sum, advise(err, s.secretRef() != nil)
+	return advise(err, s.secretRef() != nil)
 }

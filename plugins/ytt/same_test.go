@@ -48,8 +48,7 @@ func ytt(t testing.TB, stdin string, args ...string) (string, error) {
 	var out, said bytes.Buffer
 	c.Stdout, c.Stderr = &out, &said
 	if err := c.Run(); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 			t.Fatal(err)
 		}
 		return "", errors.New(strings.TrimSpace(strings.TrimPrefix(said.String(), "ytt: Error: ")))

@@ -77,12 +77,10 @@ func checkBad(t testing.TB, plugin stages.Plugin, b BadConfig) {
 }
 
 func diagnostics(err error) schema.Diagnostics {
-	var many schema.Diagnostics
-	if errors.As(err, &many) {
+	if many, ok := errors.AsType[schema.Diagnostics](err); ok {
 		return many
 	}
-	var one schema.Diagnostic
-	if errors.As(err, &one) {
+	if one, ok := errors.AsType[schema.Diagnostic](err); ok {
 		return schema.Diagnostics{one}
 	}
 	return nil

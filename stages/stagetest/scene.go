@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"strake.dev/strake/stages"
@@ -87,15 +88,15 @@ func (s *scene) state(job *stages.Job) string {
 		s.t.Fatal(err)
 	}
 	defer beside.Close()
-	var state string
+	var state strings.Builder
 	for _, tree := range []*stages.Tree{job.Sources, beside} {
 		digest, err := tree.Digest()
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		state += digest
+		state.WriteString(digest)
 	}
-	return state
+	return state.String()
 }
 
 func (s *scene) leftovers() []string {

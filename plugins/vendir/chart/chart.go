@@ -143,7 +143,7 @@ func ParseMeta(data []byte) (Meta, error) {
 		return m, fmt.Errorf("reading Chart.yaml: %w", err)
 	}
 	if m.Version == "" {
-		return m, errors.New("Chart.yaml has no version")
+		return m, errors.New("no version in Chart.yaml")
 	}
 	return m, nil
 }

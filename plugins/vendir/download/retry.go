@@ -48,8 +48,7 @@ func retryable(err error) time.Duration {
 
 // bare says what went wrong with a URL, without the query that the library's own error repeats.
 func bare(u *url.URL, err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
 		err = ue.Err
 	}
 	return fmt.Errorf("downloading %s: %w", Redacted(u), err)

@@ -103,8 +103,3 @@ func moveCredentials(address string, auth Auth) (string, Auth) {
 	u.User = nil
 	return u.String(), auth
 }
-
-// isLocal tells whether the repository is on this machine.
-func isLocal(address string) bool {
-	return filepath.IsAbs(address) || strings.HasPrefix(strings.ToLower(address), "file://")
-}

@@ -250,8 +250,7 @@ func TestHostileArchives(t *testing.T) {
 			} else {
 				err = u.Archive(t.Context(), file(t, test.data), "plain")
 			}
-			var ee *unpack.EntryError
-			if !errors.As(err, &ee) {
+			if _, ok := errors.AsType[*unpack.EntryError](err); !ok {
 				t.Fatalf("got %v, want an EntryError; tree %v", err, c.tree())
 			}
 			if !strings.Contains(err.Error(), test.entry) || !strings.Contains(err.Error(), test.want) {
@@ -294,8 +293,10 @@ func TestArchives(t *testing.T) {
 	}{
 		"tar": {tarOf(t, good...), want},
 		"tgz": {gz(t, tarOf(t, good...)), want},
-		"zip": {zipOf(t, zipEntry{"bin/", "", fs.ModeDir | 0o755}, zipEntry{"bin/run", "#!", 0o755}, zipEntry{"bin/link", "run", fs.ModeSymlink | 0o777}),
-			map[string]string{"bin": "folder", "bin/run": "x #!", "bin/link": "-> run"}},
+		"zip": {
+			zipOf(t, zipEntry{"bin/", "", fs.ModeDir | 0o755}, zipEntry{"bin/run", "#!", 0o755}, zipEntry{"bin/link", "run", fs.ModeSymlink | 0o777}),
+			map[string]string{"bin": "folder", "bin/run": "x #!", "bin/link": "-> run"},
+		},
 		"plain":         {[]byte("just text"), map[string]string{"plain": "just text"}},
 		"empty":         {nil, map[string]string{"plain": ""}},
 		"gzip of text":  {gz(t, []byte("text")), map[string]string{"plain": string(gz(t, []byte("text")))}},

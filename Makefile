@@ -65,10 +65,11 @@ app: reqs ## Build and deploy the example app, and print what it answers.
 .PHONY: test
 test: build ## Run all tests; the end-to-end ones in a sandbox of their own.
 	@$(MAKE) --no-print-directory sandbox SANDBOX=test
-	@eval "$$(bin/sandbox env --name test)"; $(GO) test -count=1 -timeout 30m ./...
-	@cd examples/simple-app/src && $(GO) test ./...
-	@cd examples/sandbox && $(GO) test -count=1 -timeout 20m ./...
-	@bin/sandbox down --name test
+	@trap 'bin/sandbox down --name test' EXIT; \
+	eval "$$(bin/sandbox env --name test)"; \
+	$(GO) test -count=1 -timeout 30m ./...; \
+	(cd examples/simple-app/src && $(GO) test -count=1 ./...); \
+	(cd examples/sandbox && $(GO) test -count=1 -timeout 20m ./...)
 
 .PHONY: lint
 lint: ## Check the code's form, the generated files and the module files.
@@ -82,8 +83,10 @@ generate: ## Write the generated files again: the JSON Schemas.
 	@$(GO) generate ./...
 
 .PHONY: bench
-bench: build ## Run the benchmarks; “strake run” is timed in a sandbox.
-	@$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build ## Run the benchmarks; whole calls of strake are timed in a sandbox.
+	@$(MAKE) --no-print-directory sandbox SANDBOX=$(SANDBOX)
+	@eval "$$(bin/sandbox env --name $(SANDBOX))"; \
+	$(GO) test -run '^$$' -bench . -benchtime 10x -timeout 30m ./...
 
 .PHONY: clean
 clean: ## Stop the sandboxes of this checkout and remove what was built.

@@ -259,7 +259,7 @@ spec:
 }
 
 // serveGit puts the world's files into a repository and serves it by git's own HTTP backend.
-func serveGit(t *testing.T, w *world) string {
+func serveGit(t testing.TB, w *world) string {
 	t.Helper()
 	root := t.TempDir()
 	repo := filepath.Join(root, "app.git")

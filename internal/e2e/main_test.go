@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 
 // A world is an App of a test's own: its files, its namespace, its repository in the registry.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	namespace string
 	repo      string
@@ -53,7 +53,7 @@ type world struct {
 }
 
 // newWorld makes a world with the example app in it, so far only as files and a namespace.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {

@@ -108,6 +108,7 @@ var unstable = []struct {
 	{regexp.MustCompile(`web-[0-9a-f]{8,10}-[0-9a-z]{5}`), "web-POD"},
 	{regexp.MustCompile(`v1\.[0-9a-f]{32}`), "ASSOCIATION"},
 	{regexp.MustCompile(`\b\d{19}\b`), "APP"},
+	{regexp.MustCompile(`sandbox-\w+`), "sandbox-NAME"},
 	{regexp.MustCompile(`restarted \d+ times`), "restarted N times"},
 	// The kubelet waits ever longer between attempts, and says so.
 	{regexp.MustCompile(`container web: [^\n]*ErrImagePull[^\n]*`), "container web: ErrImagePull"},

@@ -130,6 +130,9 @@ func (s *step) Key(ctx context.Context, job *stages.Job) (string, error) {
 
 // Run fetches the source into job.Out.
 func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return stages.Result{}, err
+	}
 	locked, err := s.locked(job)
 	if err != nil {
 		return stages.Result{}, err

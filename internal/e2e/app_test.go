@@ -291,3 +291,39 @@ func serveGit(t testing.TB, w *world) string {
 	t.Cleanup(server.Close)
 	return server.URL + "/app.git"
 }
+
+// The Pipeline that an App compiles to is a file that does the same.
+func TestThePipelineOfAnApp(t *testing.T) {
+	w := newWorld(t)
+	image := digestRef.FindString(w.must("render").stdout)
+	w.write("pipeline.yaml", w.must("plan", "-o", "pipeline").stdout)
+	w.must("validate", "-f", "pipeline.yaml")
+	w.must("run", "-f", "pipeline.yaml")
+	if got := digestRef.FindString(w.deployedImage()); got != image {
+		t.Errorf("the pipeline deployed %s, the App renders %s", got, image)
+	}
+	// It deploys the same app, so that the App finds nothing to do.
+	if o := w.must("run"); !strings.Contains(o.stdout, "nothing was built, pushed or applied") {
+		t.Errorf("the App after its pipeline: %s", o)
+	}
+}
+
+// Two runs of one App at the same time do its work once, and both succeed.
+func TestTwoRunsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	done := make(chan outcome, 2)
+	for range 2 {
+		go func() { done <- w.strake("run") }()
+	}
+	for range 2 {
+		if o := <-done; o.code != 0 {
+			t.Errorf("run: %s", o)
+		}
+	}
+	if got := w.tags(); len(got) != 1 {
+		t.Errorf("tags are %q", got)
+	}
+	if got := w.replicaSets(); got != 1 {
+		t.Errorf("%d rollouts, want one", got)
+	}
+}

@@ -75,6 +75,9 @@ func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
 		file: file, pipeline: pipe,
 	}
 	if app := file.App; app != nil {
+		if app.APIVersion == schema.KappControllerGroup {
+			plan.App.Record = meta.Name + ".app"
+		}
 		plan.App.NoopDelete = app.Spec.NoopDelete
 		switch {
 		case app.Spec.Canceled:

@@ -43,7 +43,10 @@ type Job struct {
 
 // An App is what steps know of the App or Pipeline that they belong to.
 type App struct {
-	Name        string
+	Name string
+	// Record is the name under which a deploy is recorded in the cluster; empty means Name. That of
+	// kapp-controller's Apps differs, so that strake and kapp-controller find each other's.
+	Record      string
 	Namespace   string
 	UID         string
 	Labels      map[string]string

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,15 +126,17 @@ func substitute(ts *testscript.TestScript, _ bool, files []string) {
 	}
 }
 
-// untouched makes sure that a refused run has left nothing: no lock file, no half-made area, and,
-// with the argument cluster, no object in the namespace.
+// untouched makes sure that a refused run has left nothing: “untouched files” looks for a lock file and
+// half-made areas, “untouched cluster” for records in the namespace.
 func untouched(ts *testscript.TestScript, _ bool, args []string) {
-	locks, _ := filepath.Glob(ts.MkAbs("*.lock.yaml"))
-	areas, _ := filepath.Glob(ts.MkAbs(".cache/strake/workspaces/*/tmp"))
-	for _, left := range append(locks, areas...) {
-		ts.Fatalf("left behind: %s", left)
+	if slices.Contains(args, "files") {
+		locks, _ := filepath.Glob(ts.MkAbs("*.lock.yaml"))
+		areas, _ := filepath.Glob(ts.MkAbs(".cache/strake/workspaces/*/tmp"))
+		for _, left := range append(locks, areas...) {
+			ts.Fatalf("left behind: %s", left)
+		}
 	}
-	if len(args) == 0 {
+	if !slices.Contains(args, "cluster") {
 		return
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))

@@ -37,7 +37,7 @@ func (s *step) Check(ctx context.Context, job *stages.Job) error {
 	if err != nil {
 		return err
 	}
-	_, err = client.CoreV1().ConfigMaps(t.record).Get(ctx, job.App.Name, metav1.GetOptions{})
+	_, err = client.CoreV1().ConfigMaps(t.record).Get(ctx, t.app, metav1.GetOptions{})
 	switch {
 	case err == nil, apierrors.IsNotFound(err):
 		return nil

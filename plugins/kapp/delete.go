@@ -36,7 +36,7 @@ func (s *session) delete() error {
 		return err
 	}
 	if !there {
-		stages.Log(s.events, fmt.Sprintf("app %s is not deployed in namespace %s: nothing to delete", s.app.Name, s.target.record))
+		stages.Log(s.events, fmt.Sprintf("app %s is not deployed in namespace %s: nothing to delete", s.target.app, s.target.record))
 		return nil
 	}
 	f.delete.DiffFlags.Changes, f.delete.DiffFlags.ChangesYAML = false, false

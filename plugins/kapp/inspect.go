@@ -23,7 +23,7 @@ func (s *session) inspect() ([]stages.Object, error) {
 		return nil, err
 	}
 	if !there {
-		return nil, fmt.Errorf("app %s in namespace %s: %w", s.app.Name, s.target.record, stages.ErrNotDeployed)
+		return nil, fmt.Errorf("app %s in namespace %s: %w", s.target.app, s.target.record, stages.ErrNotDeployed)
 	}
 	if err := call(s.ctx, f.inspect.Run); err != nil {
 		return nil, s.explain(err, out)

@@ -70,6 +70,7 @@ func (s *session) preflight(c Config, m stages.Manifests) (findings, error) {
 	if objects, err = ctlapp.NewPreparation(s.clients.types, place).PrepareResources(objects); err != nil {
 		return findings{}, s.explain(err, nil)
 	}
+	s.ownRecord(objects, &found)
 	if err := s.namespaces(objects, &found); err != nil {
 		return findings{}, err
 	}
@@ -99,6 +100,16 @@ func (s *session) knownTypes(objects []ctlres.Resource, found *findings) []ctlre
 		}
 		return true
 	})
+}
+
+// ownRecord finds an object that would take the place of the app's record.
+func (s *session) ownRecord(objects []ctlres.Resource, found *findings) {
+	for _, o := range objects {
+		if o.Kind() == "ConfigMap" && o.APIVersion() == "v1" && o.Name() == s.target.app && o.Namespace() == s.target.record {
+			found.add("give the ConfigMap or the App another name",
+				"%s has the name of the app, under which kapp keeps its record of the app as a ConfigMap", newObject(o.Kind(), o.Name(), o.APIVersion(), o.Namespace()))
+		}
+	}
 }
 
 // namespaces finds namespaces that are needed, missing, and not made by the manifests.

@@ -14,7 +14,6 @@ import (
 type session struct {
 	// ctx ends the call; kapp's library takes none, so that it can't be passed down.
 	ctx     context.Context
-	app     stages.App
 	target  target
 	clients *clients
 	events  *gate
@@ -41,7 +40,7 @@ func (s *step) begin(ctx context.Context, job *stages.Job, cmd command, options 
 		return nil, stopped(ctx, err)
 	}
 	return &session{
-		ctx: ctx, app: job.App, target: t, clients: c, events: events, command: cmd, options: options,
+		ctx: ctx, target: t, clients: c, events: events, command: cmd, options: options,
 	}, nil
 }
 
@@ -54,7 +53,7 @@ func (s *session) prepare(out *screen, args ...string) (*flags, error) {
 	if err := f.parse(append(args, s.options...)); err != nil {
 		return nil, err
 	}
-	app := cmdapp.Flags{Name: s.app.Name, AppNamespace: s.target.record}
+	app := cmdapp.Flags{Name: s.target.app, AppNamespace: s.target.record}
 	app.NamespaceFlags.Name = s.target.objects
 	switch {
 	case f.deploy != nil:

@@ -16,6 +16,8 @@ import (
 // A target is where an app is deployed to and with which identity, by kapp-controller's rules.
 type target struct {
 	cluster *kube.Cluster
+	// app is the name of the app, and of its record.
+	app string
 	// record is the namespace of the app's record.
 	record string
 	// objects is the namespace of those namespaced objects that name none.
@@ -23,7 +25,7 @@ type target struct {
 }
 
 func (s *step) target(ctx context.Context, job *stages.Job) (target, error) {
-	t := target{cluster: s.cluster, record: job.App.Namespace, objects: job.App.Namespace}
+	t := target{cluster: s.cluster, app: cmp.Or(job.App.Record, job.App.Name), record: job.App.Namespace, objects: job.App.Namespace}
 	id := job.App.Identity
 	var err error
 	switch {

@@ -19,7 +19,9 @@ const sleep = "sleep 100000"
 func TestDeploy(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	first := configMap("one", "1") + configMap("two", "2") + deployment("web", image, sleep)
+	// Ready only after a while, so that kapp has to wait.
+	web := strings.Replace(deployment("web", image, sleep), "spec:\n", "spec:\n  minReadySeconds: 3\n", 1)
+	first := configMap("one", "1") + configMap("two", "2") + web
 
 	events := p.deploy("", first)
 	want := []string{"create ConfigMap one", "create ConfigMap two", "create Deployment web"}
@@ -52,7 +54,7 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("second deploy wrote: %v", w)
 	}
 
-	second := configMap("one", "changed") + deployment("web", image, sleep)
+	second := configMap("one", "changed") + web
 	began = time.Now()
 	changes := p.plan("", second)
 	got := map[string]string{}

@@ -4,8 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-export CGO_ENABLED := 0
 GO ?= go
+export CGO_ENABLED := 0
+# For everything that is compiled, so that binaries and tests share Go's build cache.
+export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS) -trimpath)
 
 # The sandbox that the targets bring up and use; tests have one of their own.
 SANDBOX ?= default
@@ -31,7 +33,7 @@ help: ## List the targets.
 
 .PHONY: build
 build: ## Build bin/strake.
-	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/strake ./cmd/strake
+	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/strake ./cmd/strake
 
 .PHONY: packages
 packages: ## Install the Debian packages that the sandbox needs, as root.
@@ -46,7 +48,7 @@ packages: ## Install the Debian packages that the sandbox needs, as root.
 
 .PHONY: sandbox
 sandbox: packages ## Build the sandbox and bring it up: a registry, BuildKit and Kubernetes of its own.
-	@cd examples/sandbox && $(GO) build -trimpath -o ../../bin/sandbox .
+	@cd examples/sandbox && $(GO) build -o ../../bin/sandbox .
 	@bin/sandbox up --name $(SANDBOX)
 
 # A cluster, a BuildKit and a registry that are given are used instead of the sandbox's.

@@ -144,6 +144,21 @@ func (c *client) kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
+// kubectlSoon is kubectl for what a kubelet that has just started can't do yet: it learns of the pods
+// that it has only after its node is Ready.
+func (c *client) kubectlSoon(t *testing.T, args ...string) string {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(500 * time.Millisecond) {
+		out, err := c.run(t, "", "kubectl", args...)
+		if err == nil {
+			return out
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func (c *client) runPod(t *testing.T, name, image string, command ...string) {
 	t.Helper()
 	c.kubectl(t, append([]string{"run", name, "--image", image, "--command", "--"}, command...)...)
@@ -240,7 +255,7 @@ func TestSandbox(t *testing.T) {
 		if after := in.pids(t, "first"); len(after) != len(before) || after["etcd"] != before["etcd"] {
 			t.Errorf("components were %v, are %v", before, after)
 		}
-		if out := first.kubectl(t, "exec", "web", "--", "cat", "/www/index.html"); out != "hello\n" {
+		if out := first.kubectlSoon(t, "exec", "web", "--", "cat", "/www/index.html"); out != "hello\n" {
 			t.Errorf("exec in a pod from before: %q", out)
 		}
 		first.runPod(t, "later", "busybox", "sleep", "600")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 // An emulated terminal that keeps what was sent to it.
 type emulated struct {
+	mu sync.Mutex
 	*vt100.VT100
 	sent   bytes.Buffer
 	writes int
@@ -25,6 +27,8 @@ type emulated struct {
 func emulate(width, height int) *emulated { return &emulated{VT100: vt100.NewVT100(height, width)} }
 
 func (e *emulated) Write(b []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.sent.Write(b)
 	e.writes++
 	return e.VT100.Write(b)
@@ -33,6 +37,8 @@ func (e *emulated) Write(b []byte) (int, error) {
 func (e *emulated) size() (int, int) { return e.Width, e.Height }
 
 func (e *emulated) String() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	var lines []string
 	for _, row := range e.Content {
 		lines = append(lines, strings.TrimRight(string(row), " "))

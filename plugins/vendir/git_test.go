@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,14 +21,14 @@ import (
 )
 
 // servedRepo is a repository and its address; asked counts the requests.
-func servedRepo(t *testing.T) (r *gittest.Repo, url string, asked *int) {
+func servedRepo(t *testing.T) (r *gittest.Repo, url string, asked *atomic.Int64) {
 	t.Helper()
 	root := t.TempDir()
 	r = gittest.New(t, root, "repo")
 	handler := gittest.Handler(t, root)
-	asked = new(int)
+	asked = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		*asked++
+		asked.Add(1)
 		handler.ServeHTTP(w, req)
 	}))
 	t.Cleanup(server.Close)
@@ -52,9 +53,9 @@ func TestGitLocked(t *testing.T) {
 		t.Errorf("got %+v, %v", entry.Git, f.tree())
 	}
 	f = newFixture(t, "", config, nil).enforce(lockedGit(first))
-	*asked = 0
-	if key := f.key(); key != "git "+first || *asked > 0 {
-		t.Errorf("the key is %q, after %d requests", key, *asked)
+	asked.Store(0)
+	if key := f.key(); key != "git "+first || asked.Load() > 0 {
+		t.Errorf("the key is %q, after %d requests", key, asked.Load())
 	}
 	entry = f.mustRun()
 	want := lockedGit(first)

@@ -295,11 +295,15 @@ func (r *run) blame(s Step, err error) *StepError {
 }
 
 func (r *run) job(s Step) *stages.Job {
-	return &stages.Job{
+	job := &stages.Job{
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}
+	if r.ws != nil {
+		job.Temp = r.ws.temp
+	}
+	return job
 }
 
 // localFiles are the files of strake's own that may lie among a local source's.

@@ -34,6 +34,8 @@ const (
 type workspace struct {
 	tree *stages.Tree
 	lock *flock.Flock
+	// temp is the absolute path of the folder that is cleared before and after each run.
+	temp string
 }
 
 // openWorkspace makes the folder if need be, waits until no other run uses it, and clears what an
@@ -59,7 +61,10 @@ func openWorkspace(ctx context.Context, dir string, waiting func()) (*workspace,
 		return nil, errors.Join(fmt.Errorf("workspace: %w", err), lock.Unlock())
 	}
 	ws := &workspace{tree: tree, lock: lock}
-	if err := ws.prepare(); err != nil {
+	if ws.temp, err = filepath.Abs(filepath.Join(dir, tmpDir)); err == nil {
+		err = ws.prepare()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("workspace: %w", err), ws.Close())
 	}
 	return ws, nil

@@ -30,6 +30,9 @@ type Job struct {
 	Folder string
 	// Out is the step's own area, empty when Run begins. It is there in Run and Plan only.
 	Out *Tree
+	// Temp is where the step makes its temporary files, as an absolute path. It is cleared by the next
+	// run even if this one is killed. Empty is the system's folder for them.
+	Temp string
 	// Lock is what mutable references resolved to according to the lock file.
 	Lock *Lock
 	// Objects finds the Secrets and ConfigMaps that the configuration refers to.

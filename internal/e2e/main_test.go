@@ -44,8 +44,10 @@ func TestMain(m *testing.M) {
 
 // A world is an App of a test's own: its files, its namespace, its repository in the registry.
 type world struct {
-	t         testing.TB
-	dir       string
+	t   testing.TB
+	dir string
+	// temp is the system's folder for temporary files, as strake sees it.
+	temp      string
 	namespace string
 	repo      string
 	kube      *kubernetes.Clientset
@@ -59,7 +61,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: t.TempDir(), kube: kubernetes.NewForConfigOrDie(config)}
+	w := &world{t: t, dir: t.TempDir(), temp: t.TempDir(), kube: kubernetes.NewForConfigOrDie(config)}
 	ns, err := w.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +72,7 @@ func newWorld(t testing.TB) *world {
 		// The test's own context has ended by now.
 		_ = w.kube.CoreV1().Namespaces().Delete(context.Background(), w.namespace, metav1.DeleteOptions{})
 	})
-	w.env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(w.dir, "cache"))
+	w.env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(w.dir, "cache"), "TMPDIR="+w.temp)
 	for _, folder := range []string{"src", "config"} {
 		w.copy("../../examples/simple-app/"+folder, folder)
 	}

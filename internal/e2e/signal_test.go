@@ -151,6 +151,9 @@ func (w *world) checkNothingIsTorn() {
 			w.t.Errorf("the lock file is torn: %v\n%s", err, lock)
 		}
 	}
+	if left, _ := filepath.Glob(filepath.Join(w.temp, "*")); len(left) > 0 {
+		w.t.Errorf("left in the folder for temporary files: %q", left)
+	}
 	entries, err := os.ReadDir(w.dir)
 	if err != nil {
 		w.t.Fatal(err)

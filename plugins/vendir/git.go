@@ -62,7 +62,7 @@ func (s *gitSource) open(ctx context.Context, job *stages.Job) (*git.Repository,
 	return git.Open(address, git.Auth{
 		Username: string(data[keyUsername]), Password: string(data[keyPassword]), ForceBasic: s.ForceHTTPBasicAuth,
 		PrivateKey: data[keyPrivateKey], KnownHosts: data[keyKnownHosts],
-	})
+	}, job.Temp)
 }
 
 func (s *gitSource) key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {

@@ -86,7 +86,7 @@ func (s *helmSource) key(ctx context.Context, job *stages.Job, locked *schema.Lo
 	case chart.Exact(version):
 		return version, nil
 	}
-	f, err := os.CreateTemp("", "strake-helm-")
+	f, err := os.CreateTemp(job.Temp, "strake-helm-")
 	if err != nil {
 		return "", err
 	}

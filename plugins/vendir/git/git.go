@@ -43,13 +43,14 @@ type Repository struct {
 }
 
 // Open prepares access to the repository at an address that [CheckURL] has found good; it asks the
-// remote nothing yet. The caller must call Close.
-func Open(address string, auth Auth) (*Repository, error) {
+// remote nothing yet. Keys and objects lie in a new folder below temp, or below the system's if that is
+// empty, until the caller calls Close.
+func Open(address string, auth Auth, temp string) (*Repository, error) {
 	address, auth = moveCredentials(address, auth)
 	if auth.basic() && !strings.HasPrefix(address, "https://") {
 		return nil, fmt.Errorf("username and password are only for https repositories, and %s is none", Redacted(address))
 	}
-	temp, err := os.MkdirTemp("", "strake-git-")
+	temp, err := os.MkdirTemp(temp, "strake-git-")
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func open(t *testing.T, url string, auth git.Auth) *git.Repository {
 	if err := git.CheckURL(url); err != nil {
 		t.Fatalf("%s %v", url, err)
 	}
-	r, err := git.Open(url, auth)
+	r, err := git.Open(url, auth, "")
 	if err != nil {
 		t.Fatal(err)
 	}

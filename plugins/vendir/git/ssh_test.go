@@ -48,7 +48,7 @@ func TestSSH(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "log")
 			t.Setenv("SSH_LOG", log)
-			repo, err := git.Open("ssh://git@host.invalid"+r.Dir, test.auth)
+			repo, err := git.Open("ssh://git@host.invalid"+r.Dir, test.auth, "")
 			if err != nil {
 				t.Fatal(err)
 			}

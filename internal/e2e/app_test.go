@@ -52,7 +52,12 @@ func TestFromSourceToRunningApp(t *testing.T) {
 		t.Fatalf("plan has left objects %q and tags %q", got, w.tags())
 	}
 
+	audit, builds := follow(t, "STRAKE_SANDBOX_AUDIT_LOG"), follow(t, "STRAKE_SANDBOX_BUILDKIT_LOG")
 	first := w.must("run")
+	// Otherwise the logs would say nothing about the runs below.
+	if len(audit.writes(w.namespace)) == 0 || !strings.Contains(builds.text(), "solve") {
+		t.Fatal("the logs don't show the first run's writes and build")
+	}
 	if !strings.Contains(w.answer(), "Hello") {
 		t.Errorf("the app answers %q", w.answer())
 	}

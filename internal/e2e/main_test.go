@@ -266,8 +266,7 @@ func (l *tail) text() string {
 	return string(b)
 }
 
-// writes lists the writes to the API server, since the log is followed, that concern a namespace
-// and come from none of the cluster's own components.
+// writes lists strake's writes to the API server, since the log is followed, that concern a namespace.
 func (l *tail) writes(namespace string) []string {
 	l.t.Helper()
 	// What the API server is still about to log.
@@ -287,11 +286,9 @@ func (l *tail) writes(namespace string) []string {
 		default:
 			continue
 		}
-		component, _, _ := strings.Cut(e.UserAgent, "/")
-		if strings.HasPrefix(component, "kube") || !strings.Contains(e.RequestURI, "/"+namespace) {
-			continue
+		if strings.HasPrefix(e.UserAgent, "strake/") && strings.Contains(e.RequestURI, "/"+namespace) {
+			found = append(found, e.Verb+" "+e.RequestURI)
 		}
-		found = append(found, e.Verb+" "+e.RequestURI+" by "+e.UserAgent)
 	}
 	return found
 }

@@ -137,27 +137,23 @@ func (r *run) call(ctx context.Context, s Step, job *stages.Job) (stages.Result,
 		changes []stages.Change
 		err     error
 	}
-	work := func() (o outcome, err error) {
-		err = guard(func() error {
-			outside := s.Stage == stages.Build || s.Stage == stages.Deploy
-			if r.mode == modePlan && outside {
-				r.provisional = true
-				planner, ok := s.step.(stages.Planner)
-				if !ok {
-					return fmt.Errorf("the %s plugin can't tell what it would do", s.Plugin.Name)
-				}
-				o.result, o.changes, o.err = planner.Plan(ctx, job)
-				return o.err
-			}
-			o.result, o.err = s.step.Run(ctx, job)
-			return o.err
-		})
-		return o, err
-	}
+	onlyPlan := r.mode == modePlan && (s.Stage == stages.Build || s.Stage == stages.Deploy)
+	r.provisional = r.provisional || onlyPlan
 	done := make(chan outcome, 1)
 	go func() {
-		o, err := work()
-		o.err = err
+		var o outcome
+		o.err = guard(func() (err error) {
+			if !onlyPlan {
+				o.result, err = s.step.Run(ctx, job)
+				return err
+			}
+			planner, ok := s.step.(stages.Planner)
+			if !ok {
+				return fmt.Errorf("the %s plugin can't tell what it would do", s.Plugin.Name)
+			}
+			o.result, o.changes, err = planner.Plan(ctx, job)
+			return err
+		})
 		done <- o
 	}()
 	finish := func(o outcome) (stages.Result, []stages.Change, error) {

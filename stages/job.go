@@ -1,7 +1,6 @@
 package stages
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -67,9 +66,6 @@ func (m Manifests) Digest() string {
 	sum := sha256.Sum256(m)
 	return hex.EncodeToString(sum[:])
 }
-
-// Empty tells whether there is nothing in the stream.
-func (m Manifests) Empty() bool { return len(bytes.TrimSpace(m)) == 0 }
 
 // Objects finds Secrets and ConfigMaps in the App's namespace: those that stand in the App's file
 // first, then those of the cluster. Their values are kept out of events and errors from then on.

@@ -157,12 +157,6 @@ func (t *Tree) CheckLinks() error {
 	})
 }
 
-// Empty tells whether nothing is in the tree.
-func (t *Tree) Empty() (bool, error) {
-	entries, err := fs.ReadDir(t.root.FS(), ".")
-	return len(entries) == 0, err
-}
-
 // List returns the names of all regular files below a path, sorted.
 func (t *Tree) List(name string) ([]string, error) {
 	clean, err := Clean(name)

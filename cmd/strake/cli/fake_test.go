@@ -112,6 +112,8 @@ func (f *fakePut) Run(ctx context.Context, job *stages.Job) (stages.Result, erro
 	case f.Hang:
 		stages.Log(job.Events, "hanging")
 		<-ctx.Done()
+		// Like a real step it takes a moment to stop, in which the command says that it is stopping.
+		time.Sleep(300 * time.Millisecond)
 		return stages.Result{}, ctx.Err()
 	case f.Panic:
 		panic("panics")

@@ -113,6 +113,8 @@ type run struct {
 	// provisional means that a step was only planned, so that what follows isn't final.
 	provisional bool
 	newLock     schema.Lock
+	// dates are those of the sources fetched so far that are from commits, by folder.
+	dates map[string]time.Time
 }
 
 func (p *Plan) newRun(opts Options, m mode) *run {
@@ -127,7 +129,7 @@ func (p *Plan) newRun(opts Options, m mode) *run {
 	for _, c := range p.file.ConfigMaps {
 		found.configMaps[c.Metadata.Name] = c.Values()
 	}
-	return &run{plan: p, opts: opts, mode: m, secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}}
+	return &run{plan: p, opts: opts, mode: m, secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}, dates: map[string]time.Time{}}
 }
 
 // conclude says in the record how the run ended.
@@ -298,10 +300,11 @@ func (r *run) job(s Step) *stages.Job {
 	job := &stages.Job{
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
+		Hide: r.secret.add, SourceDates: r.dates,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}
 	if r.ws != nil {
-		job.Temp = r.ws.temp
+		job.Temp, job.Cache = r.ws.temp, r.ws.cache
 	}
 	return job
 }

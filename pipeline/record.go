@@ -49,7 +49,9 @@ type StepRecord struct {
 	Reason  string               `json:"reason,omitempty"`
 	Seconds float64              `json:"seconds"`
 	Source  *schema.LockedSource `json:"source,omitempty"`
-	Images  []schema.LockedImage `json:"images,omitempty"`
+	// SourceDate is the time of the commit that a source is from.
+	SourceDate time.Time            `json:"sourceDate,omitzero"`
+	Images     []schema.LockedImage `json:"images,omitempty"`
 }
 
 func (r *Record) step(name string) (StepRecord, bool) {

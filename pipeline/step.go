@@ -75,6 +75,7 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 	}
 	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(s, last) {
 		rec.Output, rec.HasManifests, rec.Source, rec.Images = last.Output, last.HasManifests, last.Source, last.Images
+		rec.SourceDate = last.SourceDate
 		rec.Status, rec.Reason = StatusSkipped, "nothing changed since the last run"
 		return rec, r.adopt(s, last)
 	}
@@ -99,6 +100,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		rec.Status, rec.Reason = StatusSkipped, result.Skipped
 	}
 	rec.Source, rec.Images, rec.HasManifests = result.Source, result.Images, result.Manifests != nil
+	rec.SourceDate = result.SourceDate
 	if r.provisional {
 		r.merge(rec, result.Manifests)
 		return rec, nil
@@ -180,6 +182,9 @@ func (r *run) call(ctx context.Context, s Step, job *stages.Job) (stages.Result,
 func (r *run) merge(rec StepRecord, manifests stages.Manifests) {
 	if rec.Source != nil {
 		r.newLock.Sources = append(r.newLock.Sources, *rec.Source)
+	}
+	if !rec.SourceDate.IsZero() {
+		r.dates[rec.Folder] = rec.SourceDate
 	}
 	r.newLock.Images = append(r.newLock.Images, rec.Images...)
 	if manifests != nil {

@@ -24,6 +24,7 @@ const (
 	sourcesDir   = "sources"
 	stepsDir     = "steps"
 	tmpDir       = "tmp"
+	cacheDir     = "cache"
 	recordFile   = "run.json"
 	lockFileName = "lock"
 	manifestFile = "manifests.yaml"
@@ -36,6 +37,8 @@ type workspace struct {
 	lock *flock.Flock
 	// temp is the absolute path of the folder that is cleared before and after each run.
 	temp string
+	// cache is the absolute path of the folder for what only makes steps faster.
+	cache string
 }
 
 // openWorkspace makes the folder if need be, waits until no other run uses it, and clears what an
@@ -61,7 +64,9 @@ func openWorkspace(ctx context.Context, dir string, waiting func()) (*workspace,
 		return nil, errors.Join(fmt.Errorf("workspace: %w", err), lock.Unlock())
 	}
 	ws := &workspace{tree: tree, lock: lock}
-	if ws.temp, err = filepath.Abs(filepath.Join(dir, tmpDir)); err == nil {
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		ws.temp, ws.cache = filepath.Join(abs, tmpDir), filepath.Join(abs, cacheDir)
 		err = ws.prepare()
 	}
 	if err != nil {
@@ -75,7 +80,7 @@ func (w *workspace) prepare() error {
 	if err := root.RemoveAll(tmpDir); err != nil {
 		return err
 	}
-	for _, dir := range []string{sourcesDir, stepsDir, tmpDir} {
+	for _, dir := range []string{sourcesDir, stepsDir, tmpDir, cacheDir} {
 		if err := root.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}

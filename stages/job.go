@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"strake.dev/strake/schema"
 )
@@ -32,10 +33,20 @@ type Job struct {
 	// Temp is where the step makes its temporary files, as an absolute path. It is cleared by the next
 	// run even if this one is killed. Empty is the system's folder for them.
 	Temp string
+	// Cache is a folder of the App's where steps may keep, under names of their own, what only makes
+	// them faster or their messages better, as an absolute path. It is kept between runs and may be
+	// gone at any time. Empty means that there is none.
+	Cache string
+	// SourceDates are the times of the commits that folders of the App's folder were fetched from, by
+	// folder. Those that are from no commit have none.
+	SourceDates map[string]time.Time
 	// Lock is what mutable references resolved to according to the lock file.
 	Lock *Lock
 	// Objects finds the Secrets and ConfigMaps that the configuration refers to.
 	Objects Objects
+	// Hide keeps a secret value out of events and errors from then on, for secrets that don't come from
+	// Objects. It is never nil.
+	Hide func(value []byte)
 	// Values are the values given with --set, for steps that take values: dotted key paths and YAML
 	// values as they were typed. They win over what the configuration says.
 	Values map[string]string

@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"errors"
+	"time"
 
 	"strake.dev/strake/schema"
 )
@@ -22,6 +23,8 @@ type Result struct {
 	Manifests Manifests
 	// Source is what a fetch step's source resolved to, for the lock; its Path is job.Folder.
 	Source *schema.LockedSource
+	// SourceDate is the time of the commit that a fetch step's source is from; zero if it is from none.
+	SourceDate time.Time
 	// Images are what the images of the manifests resolved to, for the lock.
 	Images []schema.LockedImage
 	// Skipped, if not empty, says why there was nothing to do.

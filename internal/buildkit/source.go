@@ -39,12 +39,67 @@ type Options struct {
 	Platforms []string
 	// Args are the values of the Dockerfile's ARGs.
 	Args map[string]string
-	// Labels are added to the image.
+	// Labels are added to the image's configuration.
 	Labels map[string]string
+	// Annotations are added to the image's manifest, or where a key begins with “index:”, to the index.
+	Annotations map[string]string
+	// Contexts are what FROM, COPY --from and RUN --mount=from may name besides stages and images.
+	Contexts map[string]Context
+	// Secrets are what RUN --mount=type=secret may name. Their values are read only when there is
+	// something to build, and are no part of the input's digest; their names are.
+	Secrets map[string]Secret
+	// SSH are what RUN --mount=type=ssh may name: for each name the socket of an agent or key files;
+	// none is the agent of SSH_AUTH_SOCK.
+	SSH map[string][]string
+	// CacheFrom and CacheTo are where steps that the daemon hasn't run may be taken from, and where
+	// those that it has are kept for others.
+	CacheFrom, CacheTo []Cache
+	// Provenance is “min” or “max” for an attestation of how the image was built; empty for none. It
+	// holds times, so that the image's digest is another one for each build.
+	Provenance string
+	// SBOM names the image that makes a software bill of materials, or is “true” for BuildKit's own
+	// choice; empty for none.
+	SBOM string
 	// NoCache makes a build run every step again.
 	NoCache bool
+	// NoCacheFilter are stages whose steps are run again.
+	NoCacheFilter []string
 	// Pull makes a build ask the registry for base images that the daemon already has.
 	Pull bool
+	// Network is that of RUN: default, none or host; empty means default.
+	Network string
+	// Entitlements are rights that the daemon grants to the build: network.host, security.insecure.
+	Entitlements []string
+	// Hosts are added to /etc/hosts of RUN, each NAME=IP.
+	Hosts []string
+	// ShmSize is the size of /dev/shm of RUN, in bytes; 0 is the daemon's own.
+	ShmSize int64
+	// Ulimits are limits of RUN, each NAME=SOFT[:HARD].
+	Ulimits []string
+	// CgroupParent is the control group that RUN's containers are put below.
+	CgroupParent string
+}
+
+// A Context is a named context. Exactly one field is set.
+type Context struct {
+	// Folder is a path in the source's Root.
+	Folder string
+	// Layout is the path in Root of an OCI layout, followed by @ and a digest, or by : and a tag of its
+	// index.
+	Layout string
+	// URL is that of a git repository or file, or docker-image://REFERENCE.
+	URL string
+}
+
+// A Secret reads the value of a secret.
+type Secret func(ctx context.Context) ([]byte, error)
+
+// A Cache is a place for build steps, in BuildKit's words.
+type Cache struct {
+	// Type is registry, inline, local, gha, s3 or azblob.
+	Type string
+	// Attrs are its attributes, such as ref of a registry, or dest and src of a local folder.
+	Attrs map[string]string
 }
 
 // A Build is a source that was read: its files can't be exchanged between the digest and the build

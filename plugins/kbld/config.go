@@ -56,7 +56,7 @@ func (c *Config) Validate(n *schema.Node) error {
 		}
 	}
 	if c.Config != nil && !c.Config.IsNull() {
-		own, err := readDocument(c.Config)
+		own, err := readDocument(c.Config, forApp)
 		found.Collect(c.Config.Pos(), c.Config.Path(), err)
 		c.own = own
 		for i, item := range get(c.Config, "sources").Items() {

@@ -25,9 +25,22 @@ type document struct {
 	sources []source
 }
 
+// A reading says how a document is read.
+type reading struct {
+	// locate makes of a source's path one in the folder that all sources lie in.
+	locate func(path string) (string, error)
+	// anywhere tells that locate takes paths that lead anywhere; a Dockerfile's may be absolute then.
+	anywhere bool
+	// lazy keeps what is wrong with the options of a source until somebody names its image.
+	lazy bool
+}
+
+// forApp is how the documents of an App are read: its sources lie in its folder.
+var forApp = reading{locate: stages.Clean}
+
 // readDocument reads a kbld Config. What kbld would only find out while it works, or by a panic, is
 // checked here, and told by its place.
-func readDocument(n *schema.Node) (*document, error) {
+func readDocument(n *schema.Node, how reading) (*document, error) {
 	if !n.IsMapping() {
 		return nil, n.Errorf("expected a mapping with sources, destinations and so on")
 	}
@@ -43,7 +56,10 @@ func readDocument(n *schema.Node) (*document, error) {
 		return nil, n.Errorf("%v", err)
 	}
 	for i, item := range get(n, "sources").Items() {
-		s, err := newSource(d.config.Sources[i], get(item, "buildkit"))
+		s, err := newSource(d.config.Sources[i], get(item, "buildkit"), how)
+		if err != nil && how.lazy {
+			s.unsupported, err = err, nil
+		}
 		found.Collect(item.Pos(), item.Path(), at(item, err))
 		d.sources = append(d.sources, s)
 	}

@@ -133,15 +133,14 @@ func parse(doc []byte) (rs []resources.Resource, err error) {
 // configKinds are the kinds of document that kbld reads as a Config.
 var configKinds = []string{kindConfig, "Sources", "ImageOverrides", "ImageDestinations", "ImageKeys"}
 
+func isConfig(r resources.Resource) bool {
+	return r.APIVersion() == apiVersion && slices.Contains(configKinds, r.Kind())
+}
+
 func (in *input) readResource(name string, r resources.Resource) error {
 	switch {
-	case r.APIVersion() == apiVersion && slices.Contains(configKinds, r.Kind()):
-		place := schema.Pos{File: strings.TrimSpace(fmt.Sprintf("%s: %s %s", name, r.Kind(), r.Name()))}
-		n, err := schema.NewNode(r.DeepCopyRaw(), place, "")
-		if err != nil {
-			return err
-		}
-		d, err := readDocument(n)
+	case isConfig(r):
+		d, err := readConfig(name+": ", r, forApp)
 		if err != nil {
 			return err
 		}
@@ -156,6 +155,16 @@ func (in *input) readResource(name string, r resources.Resource) error {
 		in.objects = append(in.objects, r)
 	}
 	return nil
+}
+
+// readConfig reads a kbld Config of the input. prefix goes before its kind and name in messages.
+func readConfig(prefix string, r resources.Resource, how reading) (*document, error) {
+	place := schema.Pos{File: strings.TrimSpace(prefix + r.Kind() + " " + r.Name())}
+	n, err := schema.NewNode(r.DeepCopyRaw(), place, "")
+	if err != nil {
+		return nil, err
+	}
+	return readDocument(n, how)
 }
 
 // safely turns a panic of a library into an error.

@@ -51,7 +51,7 @@ func (in *input) wantOf(ref string) (want, error) {
 	}
 	m = kbldimage.NewMatcher(w.url)
 	for i := range in.sources {
-		if m.Matches(in.sources[i].ref) {
+		if m.Matches(in.sources[i].config.ImageRef) {
 			w.source = &in.sources[i]
 			return w, nil
 		}

@@ -120,12 +120,23 @@ func inParallel(ctx context.Context, limit int, tasks map[string]func() error) e
 	return errors.Join(failed...)
 }
 
+// An ImageError says which reference couldn't be resolved.
+type ImageError struct {
+	// Ref is the reference as the manifests have it.
+	Ref string
+	Err error
+}
+
+func (e *ImageError) Error() string { return fmt.Sprintf("image %s: %v", e.Ref, e.Err) }
+
+func (e *ImageError) Unwrap() error { return e.Err }
+
 // named adds to an error which image it is about; a [stages.LockError] says so itself.
 func named(ref string, err error) error {
 	if _, ok := errors.AsType[*stages.LockError](err); ok || err == nil {
 		return err
 	}
-	return fmt.Errorf("image %s: %w", ref, err)
+	return &ImageError{Ref: ref, Err: err}
 }
 
 func (r *run) resolve(ctx context.Context, w want) error {

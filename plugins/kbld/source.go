@@ -15,7 +15,8 @@ import (
 
 // A source is a source of a kbld Config, and the build that its options ask for.
 type source struct {
-	ref kbldconfig.ImageRef
+	// config is the source as kbld reads it.
+	config kbldconfig.Source
 	// path is the context's folder, dockerfile the Dockerfile, both in the App's folder.
 	path       string
 	dockerfile string
@@ -43,10 +44,10 @@ type request struct {
 
 // newSource reads the options of a source, whichever builder they are meant for. own is the value of
 // its key “buildkit”, or nil.
-func newSource(c kbldconfig.Source, own *schema.Node) (source, error) {
-	s := source{ref: c.ImageRef}
+func newSource(c kbldconfig.Source, own *schema.Node, how reading) (source, error) {
+	s := source{config: c}
 	var err error
-	if s.path, err = stages.Clean(c.Path); err != nil {
+	if s.path, err = how.locate(c.Path); err != nil {
 		return s, fmt.Errorf("path: %w", err)
 	}
 	if s.unsupported = unsupported(c); s.unsupported != nil {
@@ -63,10 +64,15 @@ func newSource(c kbldconfig.Source, own *schema.Node) (source, error) {
 	if r.dockerfile == "" {
 		r.dockerfile = buildkit.DefaultDockerfile
 	}
-	if path.IsAbs(r.dockerfile) {
+	switch {
+	case !path.IsAbs(r.dockerfile):
+		s.dockerfile, err = stages.Clean(path.Join(s.path, r.dockerfile))
+	case how.anywhere:
+		s.dockerfile, err = how.locate(r.dockerfile)
+	default:
 		return s, fmt.Errorf("dockerfile %s: expected a path relative to the source's path", r.dockerfile)
 	}
-	if s.dockerfile, err = stages.Clean(path.Join(s.path, r.dockerfile)); err != nil {
+	if err != nil {
 		return s, fmt.Errorf("dockerfile: %w", err)
 	}
 	return s, nil

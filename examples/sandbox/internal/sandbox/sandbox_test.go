@@ -137,6 +137,16 @@ func TestEnvNamesEverything(t *testing.T) {
 	if err := s.Save(testState()); err != nil {
 		t.Fatal(err)
 	}
+	programs := t.TempDir()
+	for _, err := range []error{
+		os.WriteFile(filepath.Join(programs, "buildkitd"), nil, 0o755),
+		os.Mkdir(s.Path("bin"), 0o700),
+		link(filepath.Join(programs, "buildctl"), s.Path("bin", "buildctl")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	env, err := s.Env()
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +161,7 @@ func TestEnvNamesEverything(t *testing.T) {
 		"STRAKE_REGISTRY_MIRRORS":     "docker.io=127.0.0.1:20001",
 		"STRAKE_SANDBOX_POD_REGISTRY": "10.200.3.1:20001",
 		"STRAKE_SANDBOX_AUDIT_LOG":    s.Path("logs", "audit.log"),
+		"STRAKE_SANDBOX_BUILDKITD":    filepath.Join(programs, "buildkitd"),
 	} {
 		if got[name] != want {
 			t.Errorf("%s=%s, want %s", name, got[name], want)

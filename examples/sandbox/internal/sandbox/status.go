@@ -89,12 +89,26 @@ func (s *Sandbox) Env() ([]Variable, error) {
 			Variable{"BUILDKIT_HOST", "unix://" + l.BuildKitSocket()},
 			Variable{"STRAKE_SANDBOX_BUILDKIT_LOG", l.Log("buildkitd")},
 		)
+		if program, err := s.buildkitd(); err == nil {
+			env = append(env, Variable{"STRAKE_SANDBOX_BUILDKITD", program})
+		}
 	}
 	if l.Real {
 		env = append(env, Variable{"STRAKE_SANDBOX_POD_REGISTRY", l.PodRegistry()})
 	}
 	slices.SortFunc(env, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
 	return env, nil
+}
+
+// buildkitd finds the daemon's program, which was built into one folder with buildctl.
+func (s *Sandbox) buildkitd() (string, error) {
+	buildctl, err := os.Readlink(s.Path("bin", "buildctl"))
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(filepath.Dir(buildctl), "buildkitd")
+	_, err = os.Stat(program)
+	return program, err
 }
 
 // LogFiles returns the path of each component's log, the audit log among them, that is there.

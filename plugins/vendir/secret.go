@@ -12,16 +12,13 @@ import (
 	"strake.dev/strake/stages"
 )
 
-// The keys that the secrets of sources may have, as in vendir.
+// The keys that the secrets of sources may have, as in vendir; for those of registries see
+// [registry.SecretKeys].
 const (
-	keyUsername      = "username"
-	keyPassword      = "password"
-	keyToken         = "token"
-	keyIdentityToken = "identity-token"
-	keyHostname      = "hostname"
-	keyDockerConfig  = ".dockerconfigjson"
-	keyPrivateKey    = "ssh-privatekey"
-	keyKnownHosts    = "ssh-knownhosts"
+	keyUsername   = "username"
+	keyPassword   = "password"
+	keyPrivateKey = "ssh-privatekey"
+	keyKnownHosts = "ssh-knownhosts"
 )
 
 // secret returns the data of a Secret that may have the given keys only; without a ref, nothing.

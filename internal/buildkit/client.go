@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/util/entitlements"
 
 	// Each import adds the kind of address that its name says.
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer"
@@ -33,11 +34,22 @@ type ClientOptions struct {
 	Keychain authn.Keychain
 	// Getenv reads BUILDKIT_HOST and SOURCE_DATE_EPOCH; nil is [os.Getenv].
 	Getenv func(string) string
+	// AllowEntitlements are the rights on the daemon's machine that builds may ask for, such as
+	// network.host. Builds that ask for others are refused.
+	AllowEntitlements []string
+	// Registry asks a registry that has turned the daemon away, before the next try, so that the try is
+	// as late as the registry wants; nil asks nobody.
+	Registry *registry.Client
+	// FirstWait is how long to wait before a push is tried again, at first; 0 is a second.
+	FirstWait time.Duration
 }
 
 // A Client builds with BuildKit daemons. It is safe for concurrent use, and holds no connection
 // between builds.
-type Client struct{ opts ClientOptions }
+type Client struct {
+	opts    ClientOptions
+	folders folders
+}
 
 // New returns a client. It doesn't dial.
 func New(opts ClientOptions) *Client {
@@ -50,7 +62,7 @@ func New(opts ClientOptions) *Client {
 	return &Client{opts: opts}
 }
 
-// Check tells whether the addresses and the SOURCE_DATE_EPOCH that the client was given are
+// Check tells whether the addresses, the entitlements and the SOURCE_DATE_EPOCH that the client was given are
 // well-formed. It asks no daemon.
 func (c *Client) Check() error {
 	for _, address := range []string{c.opts.Address, c.opts.Getenv(HostVariable)} {
@@ -59,6 +71,11 @@ func (c *Client) Check() error {
 		}
 		if err := CheckAddress(address); err != nil {
 			return err
+		}
+	}
+	for _, name := range c.opts.AllowEntitlements {
+		if _, _, err := entitlements.Parse(name); err != nil {
+			return fmt.Errorf("%s %s: %w", EntitlementFlag, name, err)
 		}
 	}
 	_, err := c.Epoch()

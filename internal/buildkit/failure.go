@@ -126,9 +126,16 @@ func access(err error, out Output) error {
 	text := err.Error()
 	for _, sign := range []string{"401 Unauthorized", "403 Forbidden", "insufficient_scope", "authorization failed", "no basic auth credentials"} {
 		if strings.Contains(text, sign) {
-			return stages.WithHint(err, "log in to the registry with a docker config or KBLD_REGISTRY_*, with the right to push to %s and to pull the base images",
-				strings.Join(out.names(), ", "))
+			return stages.WithHint(err, "%s", out.loginHint())
 		}
 	}
 	return err
+}
+
+func (o Output) loginHint() string {
+	push := ""
+	if len(o.Push) > 0 {
+		push = "to push to " + strings.Join(o.names(), ", ") + " and "
+	}
+	return "log in to the registry with a docker config or KBLD_REGISTRY_*, with the right " + push + "to pull the base images"
 }

@@ -19,6 +19,10 @@ const (
 	PartTarget     = "target"
 	PartPlatforms  = "platforms"
 	PartBases      = "bases"
+	// PartContexts are the named contexts; left out when there are none.
+	PartContexts = "contexts"
+	// PartOptions are all other options that reach the image; left out when none is set.
+	PartOptions = "options"
 	// PartRecipe is what strake itself adds: the frontend and how it is called.
 	PartRecipe = "recipe"
 )
@@ -77,7 +81,7 @@ func (b *Build) Parts() Parts {
 		fmt.Fprintf(args, "label %q %q\n", name, b.source.Labels[name])
 	}
 	fmt.Fprintf(args, "epoch %q\n", b.epoch)
-	return Parts{
+	parts := Parts{
 		PartContext:    b.context.digest(),
 		PartDockerfile: textSum(string(b.dockerfile)),
 		PartArgs:       hexSum(args),
@@ -85,6 +89,43 @@ func (b *Build) Parts() Parts {
 		PartPlatforms:  textSum(strings.Join(b.source.Platforms, ",")),
 		PartRecipe:     textSum(recipe),
 	}
+	// A part that isn't there keeps the tags of images that were built before it was thought of.
+	for name, digest := range map[string]string{PartContexts: b.contextsDigest(), PartOptions: b.source.Options.digest()} {
+		if digest != "" {
+			parts[name] = digest
+		}
+	}
+	return parts
+}
+
+// digest is over the options that have no part of their own; it is empty when none is set. Where steps
+// are taken from and kept, and which are run again, doesn't change the image.
+func (o Options) digest() string {
+	var text strings.Builder
+	list := func(name string, values []string) {
+		for _, v := range values {
+			fmt.Fprintf(&text, "%s %q\n", name, v)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(o.Annotations)) {
+		fmt.Fprintf(&text, "annotation %q %q\n", key, o.Annotations[key])
+	}
+	list("secret", slices.Sorted(maps.Keys(o.Secrets)))
+	list("ssh", slices.Sorted(maps.Keys(o.SSH)))
+	list("entitlement", o.entitlements())
+	list("host", o.Hosts)
+	list("ulimit", o.Ulimits)
+	for _, single := range [][2]string{
+		{"provenance", o.Provenance}, {"sbom", o.SBOM}, {"network", o.network()}, {"shm", o.shmSize()}, {"cgroup", o.CgroupParent},
+	} {
+		if single[1] != "" {
+			list(single[0], single[1:])
+		}
+	}
+	if text.Len() == 0 {
+		return ""
+	}
+	return textSum(text.String())
 }
 
 // Bases digests what the base images of the Dockerfile are at the moment. resolve returns the digest

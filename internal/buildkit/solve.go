@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/session"
-	"github.com/tonistiigi/fsutil"
 
 	"strake.dev/strake/stages"
 )
@@ -23,124 +21,162 @@ const (
 	digestKey = "containerimage.digest"
 )
 
-// An Output says where a build goes, and what it is called on the way.
-type Output struct {
-	// Address is the daemon's, from [Client.Address].
-	Address string
-	// Push are the tags to push the image under, of registries that all speak HTTPS, or all HTTP.
-	Push []name.Tag
-	// Name names the build in events and errors.
-	Name string
-	// Cache names the build for the daemon, which keeps the last context of each name: builds of one
-	// source share it, others don't.
-	Cache string
-}
-
-func (o Output) names() []string {
-	var names []string
-	for _, tag := range o.Push {
-		names = append(names, tag.Name())
-	}
-	return names
-}
-
-// Build builds and pushes b, and returns the digest of the image, or of the index when there are
-// several platforms. It tells events of every step and of what the steps print. A step that fails is
-// a [StepError]. When ctx ends, the build is cancelled at the daemon too.
-func (c *Client) Build(ctx context.Context, b *Build, out Output, events stages.Observer) (string, error) {
-	bk, err := connect(ctx, out.Address)
+// Build builds b and puts the image where out says. It tells events of every step and of what the
+// steps print. A step that fails is a [StepError]; a push that fails for a passing reason is repeated.
+// When ctx ends, the build is cancelled at the daemon too, and nothing half is left in a layout or
+// archive.
+func (c *Client) Build(ctx context.Context, b *Build, out Output, events stages.Observer) (Result, error) {
+	began := time.Now()
+	j := &job{client: c, build: b, out: out, hidden: &hidden{}}
+	j.events = j.hidden.observer(events)
+	j.steps = newSteps(out.Name, j.events)
+	result, err := j.prepareAndRun(ctx)
 	if err != nil {
-		return "", err
+		return Result{}, j.hidden.error(err)
+	}
+	result.Seconds = time.Since(began).Seconds()
+	return result, nil
+}
+
+// A job is one build.
+type job struct {
+	client *Client
+	build  *Build
+	out    Output
+	events stages.Observer
+	hidden *hidden
+	steps  *steps
+
+	session            []session.Attachable
+	cacheFrom, cacheTo []Cache
+}
+
+func (j *job) prepareAndRun(ctx context.Context) (Result, error) {
+	if err := j.prepare(); err != nil {
+		return Result{}, fmt.Errorf("build of %s: %w", j.out.Name, err)
+	}
+	done, err := j.client.folders.take(ctx, j.cacheTo)
+	if err != nil {
+		return Result{}, fmt.Errorf("build of %s: %w", j.out.Name, err)
+	}
+	defer done()
+	j.cacheFrom = present(j.cacheFrom, j.out.Name, j.events)
+	return j.persist(ctx)
+}
+
+// prepare does everything that needs no daemon.
+func (j *job) prepare() error {
+	o := j.build.source.Options
+	for _, value := range secretValues(append(slices.Clone(o.CacheFrom), o.CacheTo...)...) {
+		j.hidden.add([]byte(value))
+	}
+	for _, c := range o.Contexts {
+		j.hidden.addPassword(c.URL)
+	}
+	if err := j.client.Permits(o); err != nil {
+		return err
+	}
+	if err := j.out.check(); err != nil {
+		return err
+	}
+	var err error
+	if j.cacheFrom, err = j.client.caches(cacheFrom, o.CacheFrom); err != nil {
+		return err
+	}
+	if j.cacheTo, err = j.client.caches(cacheTo, o.CacheTo); err != nil {
+		return err
+	}
+	for _, value := range secretValues(append(slices.Clone(j.cacheFrom), j.cacheTo...)...) {
+		j.hidden.add([]byte(value))
+	}
+	j.session, err = j.client.attachables(o, j.hidden.add)
+	return err
+}
+
+// A built image is in place, or in a store that the caller closes.
+type built struct {
+	Result
+	image *fetched
+}
+
+// run builds once.
+func (j *job) run(ctx context.Context) (b built, err error) {
+	var into *store
+	if j.out.fetched() {
+		if into, err = newStore(j.out.Temp); err != nil {
+			return b, fmt.Errorf("build of %s: %w", j.out.Name, err)
+		}
+		defer func() {
+			if err != nil {
+				into.close()
+			}
+		}()
+	}
+	bk, err := connect(ctx, j.out.Address)
+	if err != nil {
+		return b, err
 	}
 	defer bk.Close()
 	// Otherwise the library would wait for the last words of a daemon that may never come.
 	defer context.AfterFunc(ctx, func() { bk.Close() })()
 
-	steps := newSteps(out.Name, events)
+	resp, err := j.solve(ctx, bk, into)
+	switch {
+	case ctx.Err() != nil:
+		return b, fmt.Errorf("build of %s: %w", j.out.Name, ctx.Err())
+	case err != nil:
+		return b, failure(err, j.build, j.out, j.steps)
+	}
+	b.Digest, b.Daemon = resp[digestKey], clean(j.out.Address)
+	b.Cached, b.Steps = j.steps.count()
+	if b.Digest == "" {
+		return b, fmt.Errorf("build of %s: the daemon at %s gave no digest for %s", j.out.Name, b.Daemon, j.out.places())
+	}
+	if into == nil {
+		b.describe(ctx, daemonBlobs(bk), resp, j.build)
+		return b, nil
+	}
+	if b.image, err = into.take(resp); err != nil {
+		return b, fmt.Errorf("build of %s: %w", j.out.Name, err)
+	}
+	b.describe(ctx, into.content, resp, j.build)
+	return b, nil
+}
+
+// solve has the daemon build, and returns its answer.
+func (j *job) solve(ctx context.Context, bk *client.Client, into *store) (map[string]string, error) {
 	statuses := make(chan *client.SolveStatus)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
 		for s := range statuses {
-			steps.tell(s)
+			j.steps.tell(s)
 		}
 	}()
-	resp, err := bk.Solve(ctx, nil, c.solveOpt(b, out), statuses)
+	resp, err := bk.Solve(ctx, nil, j.solveOpt(into), statuses)
 	<-told
 	if err != nil {
-		steps.end(stages.TaskFailed)
-	} else {
-		steps.end(stages.TaskDone)
+		j.steps.end(stages.TaskFailed)
+		return nil, err
 	}
-	switch {
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("build of %s: %w", out.Name, ctx.Err())
-	case err != nil:
-		return "", failure(err, b, out, steps)
-	}
-	digest := resp.ExporterResponse[digestKey]
-	if digest == "" {
-		return "", fmt.Errorf("build of %s: the daemon at %s gave no digest for what it pushed to %s", out.Name, clean(out.Address), strings.Join(out.names(), ", "))
-	}
-	return digest, nil
+	j.steps.end(stages.TaskDone)
+	return resp.ExporterResponse, nil
 }
 
-func (c *Client) solveOpt(b *Build, out Output) client.SolveOpt {
-	push := map[string]string{
-		"name":              strings.Join(out.names(), ","),
-		"push":              "true",
-		"oci-mediatypes":    "true",
-		"rewrite-timestamp": "true",
-	}
-	if out.Push[0].Scheme() == "http" {
-		push["registry.insecure"] = "true"
-	}
+func (j *job) solveOpt(into *store) client.SolveOpt {
+	o := j.build.source.Options
 	return client.SolveOpt{
-		Frontend:      frontend,
-		FrontendAttrs: b.frontendAttrs(),
-		LocalMounts:   map[string]fsutil.FS{"context": b.context, "dockerfile": b.dockerfileTree()},
-		SharedKey:     out.Cache,
-		Exports:       []client.ExportEntry{{Type: client.ExporterImage, Attrs: push}},
-		Session:       []session.Attachable{credentials(c.opts.Keychain)},
+		Frontend:            frontend,
+		FrontendAttrs:       j.build.frontendAttrs(),
+		LocalMounts:         j.build.mounts(),
+		OCIStores:           j.build.stores(),
+		SharedKey:           j.out.Cache,
+		Exports:             j.out.exports(o.Annotations, into),
+		CacheImports:        entries(j.cacheFrom),
+		CacheExports:        entries(j.cacheTo),
+		Session:             j.session,
+		AllowedEntitlements: o.entitlements(),
 	}
-}
-
-func (b *Build) frontendAttrs() map[string]string {
-	s := b.source
-	attrs := map[string]string{
-		"filename":              path.Base(s.Dockerfile),
-		"build-arg:" + epochArg: b.epoch,
-	}
-	for k, v := range maps.All(s.Args) {
-		attrs["build-arg:"+k] = v
-	}
-	for k, v := range maps.All(s.Labels) {
-		attrs["label:"+k] = v
-	}
-	if s.Target != "" {
-		attrs["target"] = s.Target
-	}
-	if len(s.Platforms) > 0 {
-		attrs["platform"] = strings.Join(s.Platforms, ",")
-	}
-	if s.NoCache {
-		attrs["no-cache"] = ""
-	}
-	if s.Pull {
-		attrs["image-resolve-mode"] = "pull"
-	}
-	return attrs
-}
-
-// dockerfileTree holds the Dockerfile, and the .dockerignore that belongs to it.
-func (b *Build) dockerfileTree() *tree {
-	base := path.Base(b.source.Dockerfile)
-	names, contents := []string{base}, map[string][]byte{base: b.dockerfile}
-	if b.ownIgnore {
-		names = append(names, base+".dockerignore")
-		contents[base+".dockerignore"] = b.ignore
-	}
-	return memoryTree(names, contents)
 }
 
 // checksum matches how BuildKit says that a file to copy isn't there; the name of the ref in it is

@@ -94,17 +94,17 @@ func (b bench) build(ctx context.Context, t *testing.T, files map[string]string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := b.client.Build(ctx, loaded, buildkit.Output{Address: b.address, Push: []name.Tag{tag}, Name: "app", Cache: t.Name()}, rec)
+	result, err := b.client.Build(ctx, loaded, buildkit.Output{Address: b.address, Push: []name.Tag{tag}, Name: "app", Cache: t.Name()}, rec)
 	if err == nil {
 		desc, err := remote.Head(tag)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if desc.Digest.String() != digest {
-			t.Errorf("build says %s, the registry has %s", digest, desc.Digest)
+		if desc.Digest.String() != result.Digest {
+			t.Errorf("build says %s, the registry has %s", result.Digest, desc.Digest)
 		}
 	}
-	return digest, rec, err
+	return result.Digest, rec, err
 }
 
 // image returns the pushed image.

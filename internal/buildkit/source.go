@@ -112,6 +112,7 @@ type Build struct {
 	ignore []byte
 	// ownIgnore tells that ignore lies beside the Dockerfile.
 	ownIgnore bool
+	contexts  map[string]namedContext
 	epoch     string
 }
 
@@ -144,16 +145,25 @@ func Load(ctx context.Context, s Source, epoch string) (*Build, error) {
 			return nil, fmt.Errorf(".dockerignore of %s: %w", s.Context, err)
 		}
 	}
-	sub, err := s.Root.OpenRoot(s.Context)
-	if err != nil {
-		return nil, readError(s.Context, err)
-	}
-	defer sub.Close()
-	if b.context, err = readTree(ctx, sub, patterns); err != nil {
+	if b.context, err = b.readTree(ctx, s.Context, patterns); err != nil {
 		return nil, fmt.Errorf("build context %s: %w", s.Context, err)
 	}
-	b.context.open = func(name string) (io.ReadCloser, error) { return s.Root.Open(path.Join(s.Context, name)) }
-	return b, nil
+	return b, b.readContexts(ctx)
+}
+
+// readTree reads what the patterns of a .dockerignore leave of a folder.
+func (b *Build) readTree(ctx context.Context, dir string, ignore []string) (*tree, error) {
+	sub, err := b.source.Root.OpenRoot(dir)
+	if err != nil {
+		return nil, readError(dir, err)
+	}
+	defer sub.Close()
+	t, err := readTree(ctx, sub, ignore)
+	if err != nil {
+		return nil, err
+	}
+	t.open = func(name string) (io.ReadCloser, error) { return b.source.Root.Open(path.Join(dir, name)) }
+	return t, nil
 }
 
 func (b *Build) readDockerfile() error {

@@ -38,8 +38,10 @@ type steps struct {
 }
 
 type step struct {
-	name    string
-	state   string
+	name  string
+	state string
+	// ran tells that it wasn't taken from the cache, at least once.
+	ran     bool
 	outputs map[int]*output
 	// lines counts the lines of all outputs.
 	lines int
@@ -103,6 +105,7 @@ func (s *steps) vertex(v *client.Vertex) {
 		return
 	}
 	st.state = state
+	st.ran = st.ran || state == stages.TaskDone
 	if state != stages.TaskRunning {
 		s.flush(st)
 	}
@@ -229,4 +232,19 @@ func shortName(name string) string {
 		return m
 	}
 	return name
+}
+
+// count counts the steps of the Dockerfile, and those of them that were cached.
+func (s *steps) count() (cached, all int) {
+	for _, st := range s.byID {
+		name, ok := strings.CutPrefix(bracket.FindString(st.name), "[")
+		if !ok || strings.HasPrefix(name, "internal]") || strings.HasPrefix(name, "auth]") || strings.HasPrefix(name, "context ") {
+			continue
+		}
+		all++
+		if st.state == stages.TaskCached && !st.ran {
+			cached++
+		}
+	}
+	return cached, all
 }

@@ -178,7 +178,24 @@ func TestWhatTheDigestDependsOn(t *testing.T) {
 		"args":      {func(*testing.T, string) {}, Source{Options: Options{Args: map[string]string{"A": "b"}}}, []string{PartArgs}},
 		"labels":    {func(*testing.T, string) {}, Source{Options: Options{Labels: map[string]string{"A": "b"}}}, []string{PartArgs}},
 		"platforms": {func(*testing.T, string) {}, Source{Options: Options{Platforms: []string{"linux/arm64"}}}, []string{PartPlatforms}},
-		"cache":     {func(*testing.T, string) {}, Source{Options: Options{NoCache: true, Pull: true}}, nil},
+		"cache": {func(*testing.T, string) {}, Source{Options: Options{
+			NoCache: true, Pull: true, NoCacheFilter: []string{"a"},
+			CacheFrom: []Cache{{Type: "inline"}}, CacheTo: []Cache{{Type: "registry", Attrs: map[string]string{"ref": "x"}}},
+		}}, nil},
+		"no network":      {func(*testing.T, string) {}, Source{Options: Options{Network: "default"}}, nil},
+		"network":         {func(*testing.T, string) {}, Source{Options: Options{Network: "none"}}, []string{PartOptions}},
+		"annotation":      {func(*testing.T, string) {}, Source{Options: Options{Annotations: map[string]string{"a": "b"}}}, []string{PartOptions}},
+		"secret":          {func(*testing.T, string) {}, Source{Options: Options{Secrets: map[string]Secret{"a": nil}}}, []string{PartOptions}},
+		"ssh":             {func(*testing.T, string) {}, Source{Options: Options{SSH: map[string][]string{"default": nil}}}, []string{PartOptions}},
+		"provenance":      {func(*testing.T, string) {}, Source{Options: Options{Provenance: "min"}}, []string{PartOptions}},
+		"SBOM":            {func(*testing.T, string) {}, Source{Options: Options{SBOM: "true"}}, []string{PartOptions}},
+		"entitlement":     {func(*testing.T, string) {}, Source{Options: Options{Entitlements: []string{"security.insecure"}}}, []string{PartOptions}},
+		"hosts":           {func(*testing.T, string) {}, Source{Options: Options{Hosts: []string{"a=1.2.3.4"}}}, []string{PartOptions}},
+		"shm":             {func(*testing.T, string) {}, Source{Options: Options{ShmSize: 1 << 20}}, []string{PartOptions}},
+		"ulimits":         {func(*testing.T, string) {}, Source{Options: Options{Ulimits: []string{"nofile=10"}}}, []string{PartOptions}},
+		"cgroup":          {func(*testing.T, string) {}, Source{Options: Options{CgroupParent: "a"}}, []string{PartOptions}},
+		"context of URL":  {func(*testing.T, string) {}, Source{Options: Options{Contexts: map[string]Context{"a": {URL: "docker-image://b"}}}}, []string{PartContexts}},
+		"context, folder": {func(*testing.T, string) {}, Source{Options: Options{Contexts: map[string]Context{"a": {Folder: "d"}}}}, []string{PartContexts}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "deep", "er")

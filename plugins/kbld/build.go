@@ -58,7 +58,7 @@ func (r *run) build(ctx context.Context, targets []*target) error {
 // buildGroup builds the one input of several targets, and pushes it to all their repositories.
 func (r *run) buildGroup(ctx context.Context, address string, group []*target) error {
 	first := group[0]
-	digest, err := r.deps.Builder.Build(ctx, first.loaded, buildkit.Output{
+	result, err := r.deps.Builder.Build(ctx, first.loaded, buildkit.Output{
 		Address: address,
 		Push:    tagsOf(group),
 		Name:    first.ref,
@@ -68,7 +68,7 @@ func (r *run) buildGroup(ctx context.Context, address string, group []*target) e
 		return err
 	}
 	for _, t := range group {
-		t.digest = digest
+		t.digest = result.Digest
 		if err := r.checkBuilt(t); err != nil {
 			return err
 		}

@@ -146,29 +146,29 @@ func (f *fakeBuilder) Address(app string) (string, error) { return app, nil }
 func (f *fakeBuilder) Check() error                       { return nil }
 func (f *fakeBuilder) Epoch() (string, error)             { return "0", nil }
 
-func (f *fakeBuilder) Build(ctx context.Context, b *buildkit.Build, out buildkit.Output, _ stages.Observer) (string, error) {
+func (f *fakeBuilder) Build(ctx context.Context, b *buildkit.Build, out buildkit.Output, _ stages.Observer) (buildkit.Result, error) {
 	f.mu.Lock()
 	f.builds = append(f.builds, out.Name)
 	f.mu.Unlock()
 	if f.hook != nil {
 		if err := f.hook(ctx); err != nil {
-			return "", err
+			return buildkit.Result{}, err
 		}
 	}
 	if f.err != nil {
-		return "", f.err
+		return buildkit.Result{}, f.err
 	}
 	img, err := mutate.Config(empty.Image, v1.Config{Labels: map[string]string{"content": b.Parts().Digest() + f.salt}})
 	if err != nil {
-		return "", err
+		return buildkit.Result{}, err
 	}
 	for _, tag := range out.Push {
 		if err := remote.Write(tag, img, remote.WithContext(ctx)); err != nil {
-			return "", err
+			return buildkit.Result{}, err
 		}
 	}
 	digest, err := img.Digest()
-	return digest.String(), err
+	return buildkit.Result{Digest: digest.String()}, err
 }
 
 // count returns how many builds there were since the last call.

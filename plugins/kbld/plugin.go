@@ -29,8 +29,8 @@ type Builder interface {
 	Address(app string) (string, error)
 	// Epoch is the SOURCE_DATE_EPOCH to build with.
 	Epoch() (string, error)
-	// Build builds and pushes, and returns the image's digest.
-	Build(ctx context.Context, b *buildkit.Build, out buildkit.Output, events stages.Observer) (string, error)
+	// Build builds and pushes, and tells what it made.
+	Build(ctx context.Context, b *buildkit.Build, out buildkit.Output, events stages.Observer) (buildkit.Result, error)
 }
 
 // Plugin returns the build plugin “kbld”.

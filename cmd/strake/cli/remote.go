@@ -16,6 +16,7 @@ type remoteFlags struct {
 	kubeconfig, context string
 	mirrors             []string
 	buildkit            string
+	entitlements        []string
 }
 
 func (f *remoteFlags) add(flags *pflag.FlagSet) {
@@ -27,6 +28,7 @@ func (f *remoteFlags) add(flags *pflag.FlagSet) {
 	fromEnv(flags, "registry-mirror", "STRAKE_REGISTRY_MIRRORS")
 	flags.StringVar(&f.buildkit, "buildkit-addr", "", "`ADDRESS` of the BuildKit daemon for Apps that name none; before BUILDKIT_HOST")
 	fromEnv(flags, "buildkit-addr", "STRAKE_BUILDKIT_ADDR")
+	flags.StringArrayVar(&f.entitlements, "allow-entitlement", nil, "let builds have a `RIGHT` on the daemon's machine: network.host or security.insecure (repeatable)")
 }
 
 // deps makes the clients that plugins share. None of them connects.
@@ -42,7 +44,7 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 	return plugins.Deps{
 		Cluster:   kube.New(kube.Options{Kubeconfig: f.kubeconfig, Context: f.context, UserAgent: userAgent}),
 		Registry:  images,
-		Builder:   buildkit.New(buildkit.ClientOptions{Address: f.buildkit}),
+		Builder:   buildkit.New(buildkit.ClientOptions{Address: f.buildkit, AllowEntitlements: f.entitlements, Registry: images}),
 		UserAgent: userAgent,
 	}, nil
 }

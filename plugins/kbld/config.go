@@ -13,9 +13,14 @@ type Config struct {
 	Paths []string `json:"paths,omitempty"`
 	// Config is a kbld Config without apiVersion and kind: sources, overrides, destinations,
 	// searchRules, keys, minimumRequiredVersion. It goes before the Config documents among the
-	// manifests. A source may have a key “buildkit” with dockerfile, target, platforms, buildArgs,
-	// noCache and pull.
+	// manifests. A source may have a key “buildkit” with the options of its build: dockerfile, target,
+	// buildArgs, platforms, contexts, secrets, ssh, cacheFrom, cacheTo, labels, annotations, attest,
+	// noCache, noCacheFilter, pull, network, entitlements, addHosts, shmSize, ulimits, cgroupParent and
+	// output.
 	Config *schema.Node `json:"config,omitempty"`
+	// SecretRefs name Secrets with credentials of registries, to pull and push with: of the type
+	// kubernetes.io/dockerconfigjson, or with the keys username, password and hostname.
+	SecretRefs []schema.LocalRef `json:"secretRefs,omitempty"`
 	// Buildkit says which daemon builds.
 	Buildkit Daemon `json:"buildkit"`
 
@@ -53,6 +58,11 @@ func (c *Config) Validate(n *schema.Node) error {
 		}
 		if _, err := stages.Clean(c.Paths[i]); err != nil {
 			found = append(found, item.Errorf("%v", err))
+		}
+	}
+	for i, item := range n.Get("secretRefs").Items() {
+		if c.SecretRefs[i].Name == "" {
+			found = append(found, item.Errorf("names no Secret"))
 		}
 	}
 	if c.Config != nil && !c.Config.IsNull() {

@@ -23,6 +23,8 @@ const (
 type document struct {
 	config  kbldconfig.Config
 	sources []source
+	// ignored describes keys that mean nothing to kbld.
+	ignored []string
 }
 
 // A reading says how a document is read.
@@ -33,10 +35,16 @@ type reading struct {
 	anywhere bool
 	// lazy keeps what is wrong with the options of a source until somebody names its image.
 	lazy bool
+	// inside refuses files of this machine beyond the folder of the App's file.
+	inside bool
 }
 
-// forApp is how the documents of an App are read: its sources lie in its folder.
-var forApp = reading{locate: stages.Clean}
+// forApp is how what stands in an App is read: its sources lie in its folder. Documents among the
+// manifests may come from anybody.
+var (
+	forApp       = reading{locate: stages.Clean}
+	forManifests = reading{locate: stages.Clean, inside: true}
+)
 
 // readDocument reads a kbld Config. What kbld would only find out while it works, or by a panic, is
 // checked here, and told by its place.
@@ -50,13 +58,16 @@ func readDocument(n *schema.Node, how reading) (*document, error) {
 	if err := found.Err(); err != nil {
 		return nil, err
 	}
-	d := &document{}
+	d := &document{ignored: unknownKeys(n)}
 	var err error
 	if d.config, err = decode(n); err != nil {
 		return nil, n.Errorf("%v", err)
 	}
 	for i, item := range get(n, "sources").Items() {
 		s, err := newSource(d.config.Sources[i], get(item, "buildkit"), how)
+		if err == nil && how.inside {
+			err = s.checkInside()
+		}
 		if err != nil && how.lazy {
 			s.unsupported, err = err, nil
 		}

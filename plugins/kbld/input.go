@@ -25,6 +25,8 @@ type input struct {
 	sources []source
 	// objects are the manifests without those that configure kbld.
 	objects []resources.Resource
+	// ignored describes keys of Config documents among the manifests that mean nothing.
+	ignored []string
 }
 
 // read reads manifests and configuration.
@@ -140,10 +142,11 @@ func isConfig(r resources.Resource) bool {
 func (in *input) readResource(name string, r resources.Resource) error {
 	switch {
 	case isConfig(r):
-		d, err := readConfig(name+": ", r, forApp)
+		d, err := readConfig(name+": ", r, forManifests)
 		if err != nil {
 			return err
 		}
+		in.ignored = append(in.ignored, d.ignored...)
 		in.add(d)
 	case r.APIVersion() == lockconfig.ImagesLockAPIVersion && r.Kind() == lockconfig.ImagesLockKind:
 		c, err := kbldconfig.NewConfigFromImagesLock(r)

@@ -2,6 +2,7 @@ package kbld
 
 import (
 	"context"
+	"errors"
 
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/registry"
@@ -64,17 +65,24 @@ func (s *step) Plan(ctx context.Context, job *stages.Job) (stages.Result, []stag
 	return s.work(ctx, job, true)
 }
 
-// Check warns of fields that kbld would ignore, and makes sure that the builder is set up well when the
-// App has sources. It doesn't ask the daemon: there may be nothing to build.
+// Check warns of fields that kbld would ignore, and makes sure that the builder is set up well and
+// secrets of this machine are there when the App has sources. It doesn't ask the daemon: there may be nothing to build.
 func (s *step) Check(_ context.Context, job *stages.Job) error {
 	if s.config.own == nil {
 		return nil
 	}
-	for _, text := range unknownKeys(s.config.Config) {
+	for _, text := range s.config.own.ignored {
 		stages.Warn(job.Events, text)
 	}
 	if len(s.config.own.sources) == 0 {
 		return nil
+	}
+	var found []error
+	for i := range s.config.own.sources {
+		found = append(found, s.config.own.sources[i].check(job))
+	}
+	if err := errors.Join(found...); err != nil {
+		return err
 	}
 	return s.deps.Builder.Check()
 }
@@ -86,6 +94,9 @@ func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Res
 	in, err := s.config.read(job)
 	if err != nil {
 		return stages.Result{}, nil, err
+	}
+	for _, text := range in.ignored {
+		stages.Warn(job.Events, text)
 	}
 	r := &run{
 		input: in, job: job, deps: s.deps, registry: s.deps.Registry.Memo(),

@@ -3,10 +3,8 @@ package kbld
 import (
 	"fmt"
 	"path"
-	"strings"
 
 	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
-	"github.com/containerd/platforms"
 
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/schema"
@@ -17,29 +15,25 @@ import (
 type source struct {
 	// config is the source as kbld reads it.
 	config kbldconfig.Source
-	// path is the context's folder, dockerfile the Dockerfile, both in the App's folder.
-	path       string
-	dockerfile string
-	options    buildkit.Options
+	// path is the context's folder in the App's folder.
+	path string
+	request
 	// unsupported is set for a source that can't be built; it matters only if somebody names the image.
 	unsupported error
 }
 
-// sourceOptions are what the key “buildkit” of a source holds.
-type sourceOptions struct {
-	// Dockerfile counts from the source's path, and may lie outside of it.
-	Dockerfile string            `json:"dockerfile,omitempty"`
-	Target     string            `json:"target,omitempty"`
-	Platforms  []string          `json:"platforms,omitempty"`
-	BuildArgs  map[string]string `json:"buildArgs,omitempty"`
-	NoCache    bool              `json:"noCache,omitempty"`
-	Pull       bool              `json:"pull,omitempty"`
-}
-
-// A request is what a source asks for, before its paths and platforms are checked.
+// A request is what a source asks for, whichever builder its options are meant for. What they say is
+// checked; what only a run can know is added by [source.optionsFor].
 type request struct {
+	// dir is the source's path: it is where paths of the options count from.
+	dir string
+	how reading
+	// dockerfile is a path in the App's folder.
 	dockerfile string
 	options    buildkit.Options
+	secrets    []secret
+	ssh        []sshKeys
+	output     output
 }
 
 // newSource reads the options of a source, whichever builder they are meant for. own is the value of
@@ -53,69 +47,55 @@ func newSource(c kbldconfig.Source, own *schema.Node, how reading) (source, erro
 	if s.unsupported = unsupported(c); s.unsupported != nil {
 		return s, nil
 	}
-	r, err := requestOf(c, own)
-	if err != nil {
-		return s, err
-	}
-	s.options = r.options
-	if s.options.Platforms, err = normalPlatforms(r.options.Platforms); err != nil {
-		return s, err
-	}
-	if r.dockerfile == "" {
-		r.dockerfile = buildkit.DefaultDockerfile
-	}
-	switch {
-	case !path.IsAbs(r.dockerfile):
-		s.dockerfile, err = stages.Clean(path.Join(s.path, r.dockerfile))
-	case how.anywhere:
-		s.dockerfile, err = how.locate(r.dockerfile)
-	default:
-		return s, fmt.Errorf("dockerfile %s: expected a path relative to the source's path", r.dockerfile)
-	}
-	if err != nil {
-		return s, fmt.Errorf("dockerfile: %w", err)
-	}
-	return s, nil
+	s.dir, s.how, s.dockerfile = s.path, how, path.Join(s.path, buildkit.DefaultDockerfile)
+	return s, s.readOptions(c, own)
 }
 
-// requestOf reads the options in the order in which kbld looks for a builder.
-func requestOf(c kbldconfig.Source, own *schema.Node) (request, error) {
-	if own != nil {
-		if c.Docker != nil || c.KubectlBuildkit != nil {
-			return request{}, own.Errorf("cannot be combined with another builder in one source")
-		}
-		var o sourceOptions
-		if err := schema.Decode(own, &o); err != nil {
-			return request{}, err
-		}
-		return request{o.Dockerfile, buildkit.Options{
-			Target: o.Target, Platforms: o.Platforms, Args: o.BuildArgs, NoCache: o.NoCache, Pull: o.Pull,
-		}}, nil
-	}
+// readOptions reads the options in the order in which kbld looks for a builder.
+func (r *request) readOptions(c kbldconfig.Source, own *schema.Node) error {
 	switch {
+	case own != nil && (c.Docker != nil || c.KubectlBuildkit != nil):
+		return own.Errorf("cannot be combined with another builder in one source")
+	case own != nil:
+		return r.readOwn(own)
 	case c.KubectlBuildkit != nil:
 		b := c.KubectlBuildkit.Build
-		r := options(b.Target, b.File, b.NoCache, b.Pull)
-		for p := range strings.SplitSeq(deref(b.Platform), ",") {
-			if p != "" {
-				r.options.Platforms = append(r.options.Platforms, p)
+		if b.Platform != nil {
+			if err := r.addPlatforms(*b.Platform); err != nil {
+				return fmt.Errorf("platform: %w", err)
 			}
 		}
-		return r, r.addRaw(deref(b.RawOptions))
+		return r.readFields(b.Target, b.File, b.NoCache, b.Pull, b.RawOptions)
 	case c.Docker != nil && c.Docker.Buildx != nil:
 		b := c.Docker.Buildx
-		r := options(b.Target, b.File, b.NoCache, b.Pull)
-		return r, r.addRaw(deref(b.RawOptions))
+		return r.readFields(b.Target, b.File, b.NoCache, b.Pull, b.RawOptions)
 	case c.Docker != nil:
+		// “buildkit” of docker.build chooses Docker's builder, and builds are BuildKit's here in any case.
 		b := c.Docker.Build
-		r := options(b.Target, b.File, b.NoCache, b.Pull)
-		return r, r.addRaw(deref(b.RawOptions))
+		return r.readFields(b.Target, b.File, b.NoCache, b.Pull, b.RawOptions)
 	}
-	return request{}, nil
+	return nil
 }
 
-func options(target, file *string, noCache, pull *bool) request {
-	return request{deref(file), buildkit.Options{Target: deref(target), NoCache: deref(noCache), Pull: deref(pull)}}
+// readFields reads what kbld has as fields for all its builders. As on the command line that kbld
+// makes of them, raw options come later, and win.
+func (r *request) readFields(target, file *string, noCache, pull *bool, raw *[]string) error {
+	r.options.Target, r.options.NoCache, r.options.Pull = deref(target), deref(noCache), deref(pull)
+	if err := r.setDockerfile(deref(file)); err != nil {
+		return fmt.Errorf("file: %w", err)
+	}
+	return r.addRaw(deref(raw))
+}
+
+// below makes of a path that counts from the source's path one in the App's folder.
+func (r *request) below(name string) (string, error) {
+	switch {
+	case !path.IsAbs(name):
+		return stages.Clean(path.Join(r.dir, name))
+	case r.how.anywhere:
+		return r.how.locate(name)
+	}
+	return "", fmt.Errorf("%s: expected a path relative to the source's path", name)
 }
 
 func deref[T any](p *T) T {
@@ -135,16 +115,4 @@ func unsupported(c kbldconfig.Source) error {
 		}
 	}
 	return nil
-}
-
-func normalPlatforms(names []string) ([]string, error) {
-	var normal []string
-	for _, name := range names {
-		p, err := platforms.Parse(strings.TrimSpace(name))
-		if err != nil || !strings.Contains(name, "/") {
-			return nil, fmt.Errorf("platform %q: expected the form linux/amd64", name)
-		}
-		normal = append(normal, platforms.Format(platforms.Normalize(p)))
-	}
-	return normal, nil
 }

@@ -112,8 +112,12 @@ func (r *run) prepare(ctx context.Context, targets []*target) error {
 	tasks := map[string]func() error{}
 	for s, ts := range bySource {
 		tasks[ts[0].ref] = func() error {
+			options, err := s.optionsFor(r.job)
+			if err != nil {
+				return err
+			}
 			loaded, err := buildkit.Load(ctx, buildkit.Source{
-				Root: r.job.Sources.Root(), Context: s.path, Dockerfile: s.dockerfile, Options: s.options,
+				Root: r.job.Sources.Root(), Context: s.path, Dockerfile: s.dockerfile, Options: options,
 			}, epoch)
 			if err != nil {
 				return err

@@ -164,7 +164,7 @@ func (c cache) check(needed, more []string) error {
 }
 
 // cachesFor completes caches by what only the machine knows: where a local one is, and the
-// credentials that GitHub's runners and AWS's tools have in their environment.
+// credentials that AWS's tools have in their environment.
 func cachesFor(caches []buildkit.Cache, job *stages.Job) ([]buildkit.Cache, error) {
 	var all []buildkit.Cache
 	for _, c := range caches {
@@ -181,9 +181,11 @@ func cachesFor(caches []buildkit.Cache, job *stages.Job) ([]buildkit.Cache, erro
 				return nil, err
 			}
 		}
-		for key, variable := range environment[c.Type] {
-			if value := os.Getenv(variable); attrs[key] == "" && value != "" {
-				attrs[key] = value
+		if c.Type == cacheS3 && attrs["access_key_id"] == "" && attrs["secret_access_key"] == "" {
+			for key, variable := range awsVariables {
+				if value := os.Getenv(variable); value != "" {
+					attrs[key] = value
+				}
 			}
 		}
 		for _, key := range secretAttrs {
@@ -196,9 +198,7 @@ func cachesFor(caches []buildkit.Cache, job *stages.Job) ([]buildkit.Cache, erro
 	return all, nil
 }
 
-// environment names the variables that attributes are taken from where a file doesn't give them, as
-// “docker buildx” does.
-var environment = map[string]map[string]string{
-	cacheGHA: {"token": "ACTIONS_RUNTIME_TOKEN", "url": "ACTIONS_CACHE_URL", "url_v2": "ACTIONS_RESULTS_URL"},
-	cacheS3:  {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY", "session_token": "AWS_SESSION_TOKEN"},
+// awsVariables hold the credentials of AWS's tools, which “docker buildx” takes too.
+var awsVariables = map[string]string{
+	"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY", "session_token": "AWS_SESSION_TOKEN",
 }

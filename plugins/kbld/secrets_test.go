@@ -3,6 +3,7 @@ package kbld
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,7 +107,8 @@ func TestCheckLooksForSecrets(t *testing.T) {
 
 func TestPathsOfThisMachine(t *testing.T) {
 	t.Setenv("HOME", "/home/u")
-	t.Setenv("ACTIONS_RUNTIME_TOKEN", "token of the runner")
+	t.Setenv("AWS_ACCESS_KEY_ID", "id of the environment")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "key of the environment")
 	job, hidden := hiding(t, stagetest.Case{Files: map[string]string{"src/key": "x"}})
 	for options, want := range map[string]buildkit.Options{
 		"buildkit: {ssh: [{id: a, paths: [keys/id, /abs, ~/.ssh/id]}]}": {SSH: map[string][]string{"a": {job.Dir + "/keys/id", "/abs", "/home/u/.ssh/id"}}},
@@ -115,7 +117,12 @@ func TestPathsOfThisMachine(t *testing.T) {
 			CacheFrom: []buildkit.Cache{{Type: "local", Attrs: map[string]string{"src": filepath.Join(job.Dir, "../cache")}}},
 			CacheTo:   []buildkit.Cache{{Type: "local", Attrs: map[string]string{"dest": "/cache"}}},
 		},
-		"buildkit: {cacheTo: [{type: gha, url: given}]}": {CacheTo: []buildkit.Cache{{Type: "gha", Attrs: map[string]string{"url": "given", "token": "token of the runner"}}}},
+		"buildkit: {cacheTo: [{type: s3, bucket: b}]}": {CacheTo: []buildkit.Cache{{Type: "s3", Attrs: map[string]string{
+			"bucket": "b", "access_key_id": "id of the environment", "secret_access_key": "key of the environment",
+		}}}},
+		"buildkit: {cacheTo: [{type: s3, bucket: b, access_key_id: a, secret_access_key: given}]}": {CacheTo: []buildkit.Cache{{Type: "s3", Attrs: map[string]string{
+			"bucket": "b", "access_key_id": "a", "secret_access_key": "given",
+		}}}},
 	} {
 		s := sourceOf(t, "  "+options)
 		got, err := s.optionsFor(job)
@@ -126,7 +133,8 @@ func TestPathsOfThisMachine(t *testing.T) {
 			t.Errorf("%s: (-want +got):\n%s", options, diff)
 		}
 	}
-	if diff := cmp.Diff([]string{"token of the runner"}, *hidden); diff != "" {
+	slices.Sort(*hidden)
+	if diff := cmp.Diff([]string{"given", "key of the environment"}, *hidden); diff != "" {
 		t.Errorf("hidden (-want +got):\n%s", diff)
 	}
 }

@@ -29,7 +29,7 @@ func Builtin(deps Deps) []stages.Plugin {
 	return []stages.Plugin{
 		vendir.Plugin(vendir.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent}),
 		ytt.Plugin(),
-		kbld.Plugin(kbld.Deps{Registry: deps.Registry, Builder: deps.Builder}),
+		kbld.Plugin(kbld.Deps{Registry: deps.Registry, Builder: deps.Builder, UserAgent: deps.UserAgent}),
 		kapp.Plugin(kapp.Deps{Cluster: deps.Cluster}),
 	}
 }

@@ -22,6 +22,11 @@ const (
 	AnnotationBuildInput = "strake.dev/build-input"
 	// AnnotationBuildPart, followed by the name of a part, holds that part's digest.
 	AnnotationBuildPart = "strake.dev/build-input."
+	// AnnotationBuildPins holds what the build took from elsewhere, such as base images, as YAML: each
+	// reference with its digest or commit.
+	AnnotationBuildPins = "strake.dev/build-pins"
+	// AnnotationSourceDate holds the SOURCE_DATE_EPOCH that a built image was made with.
+	AnnotationSourceDate = "strake.dev/source-date-epoch"
 )
 
 // A LockedSource says what a source resolved to, in vendir's form. Its Path is that of the source

@@ -70,9 +70,9 @@ func TestAddressOrder(t *testing.T) {
 }
 
 func TestEpoch(t *testing.T) {
-	for env, want := range map[string]string{"": "315532800", "0": "0", "1700000000": "1700000000", "-1": "", "yesterday": ""} {
+	for env, want := range map[string]string{"": "", "0": "0", "1700000000": "1700000000", "-1": "", "yesterday": ""} {
 		got, err := New(ClientOptions{Getenv: func(string) string { return env }}).Epoch()
-		if got != want || (err == nil) != (want != "") {
+		if got != want || (err == nil) != (want == env) {
 			t.Errorf("%q: %q, %v", env, got, err)
 		}
 	}

@@ -17,7 +17,7 @@ func (b *Build) frontendAttrs() map[string]string {
 	s := b.source
 	attrs := map[string]string{
 		"filename":              path.Base(s.Dockerfile),
-		"build-arg:" + epochArg: b.epoch,
+		"build-arg:" + epochArg: b.Date(),
 	}
 	for k, v := range maps.All(s.Args) {
 		attrs["build-arg:"+k] = v

@@ -82,13 +82,10 @@ func (c *Client) Check() error {
 	return err
 }
 
-// Epoch is the SOURCE_DATE_EPOCH to build with: that of the environment, else a fixed one.
+// Epoch is the SOURCE_DATE_EPOCH that the environment asks for, or empty.
 func (c *Client) Epoch() (string, error) {
 	text := c.opts.Getenv(epochArg)
-	if text == "" {
-		return strconv.Itoa(fixedTime), nil
-	}
-	if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 0 {
+	if n, err := strconv.ParseInt(text, 10, 64); text != "" && (err != nil || n < 0) {
 		return "", fmt.Errorf("environment variable %s: expected seconds since 1970, such as %d, found %q", epochArg, fixedTime, text)
 	}
 	return text, nil

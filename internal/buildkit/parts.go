@@ -1,7 +1,6 @@
 package buildkit
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -28,7 +27,7 @@ const (
 )
 
 // recipe changes whenever equal input gives another image because of a change in this package.
-const recipe = frontend + " 1"
+const recipe = frontend + " 2"
 
 const epochArg = "SOURCE_DATE_EPOCH"
 
@@ -71,7 +70,7 @@ func (p Parts) Changed(old Parts) []string {
 	return names
 }
 
-// Parts returns all parts but [PartBases], which only registries can tell: see [Build.Bases].
+// Parts returns all parts but [PartBases], which only others can tell: it is the digest of [Build.Pins].
 func (b *Build) Parts() Parts {
 	args := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(b.source.Args)) {
@@ -80,7 +79,9 @@ func (b *Build) Parts() Parts {
 	for _, name := range slices.Sorted(maps.Keys(b.source.Labels)) {
 		fmt.Fprintf(args, "label %q %q\n", name, b.source.Labels[name])
 	}
-	fmt.Fprintf(args, "epoch %q\n", b.epoch)
+	if b.epoch != "" {
+		fmt.Fprintf(args, "epoch %q\n", b.epoch)
+	}
 	parts := Parts{
 		PartContext:    b.context.digest(),
 		PartDockerfile: textSum(string(b.dockerfile)),
@@ -126,26 +127,6 @@ func (o Options) digest() string {
 		return ""
 	}
 	return textSum(text.String())
-}
-
-// Bases digests what the base images of the Dockerfile are at the moment. resolve returns the digest
-// of a reference; where it fails, the reference's text counts, and is listed in unknown.
-func (b *Build) Bases(ctx context.Context, resolve func(ctx context.Context, ref string) (string, error)) (digest string, unknown []string) {
-	sum := sha256.New()
-	for _, ref := range b.BaseRefs() {
-		to, err := resolve(ctx, ref)
-		if err != nil {
-			unknown = append(unknown, ref)
-		}
-		fmt.Fprintf(sum, "%q %q\n", ref, to)
-	}
-	return hexSum(sum), unknown
-}
-
-// BaseRefs lists the images that the Dockerfile names: bases of stages, images to copy or mount
-// from, and the frontend of a “# syntax=” line.
-func (b *Build) BaseRefs() []string {
-	return baseRefs(b.dockerfile, b.source.Args, b.source.Platforms)
 }
 
 func textSum(text string) string {

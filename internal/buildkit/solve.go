@@ -171,6 +171,7 @@ func (j *job) solveOpt(into *store) client.SolveOpt {
 		LocalMounts:         j.build.mounts(),
 		OCIStores:           j.build.stores(),
 		SharedKey:           j.out.Cache,
+		SourcePolicy:        j.build.pins.policy(j.build.strict),
 		Exports:             j.out.exports(o.Annotations, into),
 		CacheImports:        entries(j.cacheFrom),
 		CacheExports:        entries(j.cacheTo),

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/moby/patternmatcher/ignorefile"
@@ -113,16 +115,20 @@ type Build struct {
 	// ownIgnore tells that ignore lies beside the Dockerfile.
 	ownIgnore bool
 	contexts  map[string]namedContext
-	epoch     string
+	// epoch is a SOURCE_DATE_EPOCH that was asked for; it is part of the input. Empty means that date
+	// counts, which is no part.
+	epoch, date string
+	pins        Pins
+	strict      bool
 }
 
-// Load reads a source. epoch is the SOURCE_DATE_EPOCH of the build, in seconds since 1970; see
-// [Client.Epoch].
+// Load reads a source. epoch is the SOURCE_DATE_EPOCH that the user asks for, in seconds since 1970, or
+// empty; see [Client.Epoch] and [Build.SetDate].
 func Load(ctx context.Context, s Source, epoch string) (*Build, error) {
 	if s.Dockerfile == "" {
 		s.Dockerfile = path.Join(s.Context, DefaultDockerfile)
 	}
-	b := &Build{source: s, epoch: epoch}
+	b := &Build{source: s, epoch: epoch, date: strconv.Itoa(fixedTime)}
 	if v, ok := s.Args[epochArg]; ok {
 		b.epoch = v
 	}
@@ -165,6 +171,22 @@ func (b *Build) readTree(ctx context.Context, dir string, ignore []string) (*tre
 	t.open = func(name string) (io.ReadCloser, error) { return b.source.Root.Open(path.Join(dir, name)) }
 	return t, nil
 }
+
+// SetDate sets the SOURCE_DATE_EPOCH of a build for which none was asked for: the time of the source's
+// commit, in seconds since 1970. It is no part of the input, so that a commit that doesn't touch the
+// source builds nothing. Without it, the time is a fixed one.
+func (b *Build) SetDate(seconds string) {
+	if seconds != "" {
+		b.date = seconds
+	}
+}
+
+// Date is the SOURCE_DATE_EPOCH of the build.
+func (b *Build) Date() string { return cmp.Or(b.epoch, b.date) }
+
+// Pin has the daemon take exactly what the pins say for the references of the Dockerfile. With strict, it
+// refuses to build from anything else that may be another thing tomorrow.
+func (b *Build) Pin(pins Pins, strict bool) { b.pins, b.strict = pins, strict }
 
 func (b *Build) readDockerfile() error {
 	s := &b.source

@@ -120,6 +120,14 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 	for part, digest := range maps.All(t.parts) {
 		i.annotations[schema.AnnotationBuildPart+part] = digest
 	}
+	i.annotations[schema.AnnotationSourceDate] = t.loaded.Date()
+	pins, err := t.pins.YAML()
+	if err != nil {
+		return i, err
+	}
+	if pins != "" {
+		i.annotations[schema.AnnotationBuildPins] = pins
+	}
 	// The path counts from the App's folder: kbld's own, absolute one differs on every machine.
 	i.origins = []kbldconfig.Origin{{Local: &kbldconfig.OriginLocal{Path: t.source.path}}}
 	for _, tag := range t.destination.Tags {
@@ -134,7 +142,6 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 		i.url, i.pending = t.tag().Name(), true
 		return i, nil
 	}
-	var err error
 	if i.url, _, err = kbldimage.NewDigestedImageFromParts(t.repo.Name(), t.digest).URL(); err != nil {
 		return i, err
 	}

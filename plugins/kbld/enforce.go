@@ -1,9 +1,9 @@
 package kbld
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
@@ -80,12 +80,16 @@ func (w want) sameOrigins(origins []kbldconfig.Origin) error {
 // checkLock makes sure, before anything is built or pushed, that an enforced lock was made from the
 // sources as they are.
 func (r *run) checkLock(targets []*target) error {
-	if !r.job.Lock.Enforce {
-		return nil
-	}
 	var found []error
 	for _, t := range targets {
+		if !r.job.Lock.Enforces(t.ref) {
+			continue
+		}
 		old := t.lockedParts()
+		moves := slices.ContainsFunc(t.lockedPins, r.released)
+		if old != nil && moves {
+			old[buildkit.PartBases] = t.parts[buildkit.PartBases]
+		}
 		changed := t.changed(old)
 		_, same := t.lockedDigest()
 		switch {
@@ -93,28 +97,16 @@ func (r *run) checkLock(targets []*target) error {
 			found = append(found, stale(t.ref, "is built from %s, but not in the lock file", t.source.path))
 		case changed != "":
 			found = append(found, stale(t.ref, "%s", changed))
-		case !same:
+		case !same && !moves:
 			found = append(found, stale(t.ref, "is pushed to %s, but the lock file has %s", t.repo.Name(), t.locked.Image))
 		}
 	}
 	return errors.Join(found...)
 }
 
-// checkBases makes sure that an image which is gone can be built again from the base images that it
-// was made of, if the lock is enforced.
-func (r *run) checkBases(ctx context.Context, t *target) error {
-	if !r.job.Lock.Enforce {
-		return nil
-	}
-	if digest, _ := t.loaded.Bases(ctx, r.baseDigest); digest != t.parts[buildkit.PartBases] {
-		return stale(t.ref, "is gone from the registry, and can't be built again: its base images changed")
-	}
-	return nil
-}
-
 // checkBuilt makes sure that a build under an enforced lock gave the image that was locked.
 func (r *run) checkBuilt(t *target) error {
-	if !r.job.Lock.Enforce {
+	if !r.job.Lock.Enforces(t.ref) {
 		return nil
 	}
 	if locked, ok := t.lockedDigest(); ok && locked.DigestStr() != t.digest {

@@ -107,21 +107,48 @@ func TestEnforcedLockOfSources(t *testing.T) {
 			}
 		})
 	}
-	t.Run("bases moved and image gone", func(t *testing.T) {
-		w.push("base:1", "moved")
-		digest := first.Images[0].Image[strings.Index(first.Images[0].Image, "@"):]
-		w.lose("team/app", digest)
-		c := simple()
-		c.Lock = lockOf(first, true)
-		_, _, err := w.run(c)
-		var stale *stages.LockError
-		if !errors.As(err, &stale) || !strings.Contains(stale.Reason, "base images changed") {
-			t.Errorf("error: %v", err)
-		}
-	})
 	if n := w.builder.count(); n != 0 {
 		t.Errorf("%d builds", n)
 	}
+	t.Run("bases moved and image gone", func(t *testing.T) {
+		w.push("base:1", "moved")
+		w.seen()
+		w.lose("team/app", first.Images[0].Image[strings.Index(first.Images[0].Image, "@"):])
+		c := simple()
+		c.Lock = lockOf(first, true)
+		_, again := w.must(c)
+		if diff := cmp.Diff(first, again, sameImages); diff != "" {
+			t.Errorf("result differs (-first +again):\n%s", diff)
+		}
+		if n := w.builder.count(); n != 1 {
+			t.Errorf("%d builds, expected one from the locked base", n)
+		}
+		for _, r := range w.seen() {
+			if strings.Contains(r, "/base/") {
+				t.Errorf("the registry was asked for a pinned base: %s", r)
+			}
+		}
+	})
+	t.Run("one base is released", func(t *testing.T) {
+		c := simple()
+		c.Lock = lockOf(first, true)
+		c.Lock.Free = []string{w.host + "/base:1"}
+		_, moved := w.must(c)
+		if diff := cmp.Diff(first, moved, sameImages); diff == "" {
+			t.Error("the image is the same, although its base moved")
+		}
+		if n := w.builder.count(); n != 1 {
+			t.Errorf("%d builds", n)
+		}
+		c.Files = maps.Clone(c.Files)
+		for name := range c.Files {
+			c.Files[name] += "\n"
+		}
+		var stale *stages.LockError
+		if _, _, err := w.run(c); !errors.As(err, &stale) {
+			t.Errorf("another change beside the base: %v", err)
+		}
+	})
 }
 
 // Where a registry can't tell what a base image is, the lock's word counts, so that an outage doesn't

@@ -3,6 +3,7 @@ package kbld
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/registry"
@@ -10,7 +11,7 @@ import (
 )
 
 // version changes whenever equal input could give other manifests.
-const version = "1"
+const version = "2"
 
 // Deps is what the plugin works with.
 type Deps struct {
@@ -20,6 +21,8 @@ type Deps struct {
 	Builder Builder
 	// Builds is how many builds run side by side; 0 is 4.
 	Builds int
+	// UserAgent names the program to web servers.
+	UserAgent string
 }
 
 // A Builder builds images; it is a [buildkit.Client].
@@ -28,7 +31,7 @@ type Builder interface {
 	Check() error
 	// Address returns the daemon to build with, given the one that the App names.
 	Address(app string) (string, error)
-	// Epoch is the SOURCE_DATE_EPOCH to build with.
+	// Epoch is the SOURCE_DATE_EPOCH that the environment asks for, or empty.
 	Epoch() (string, error)
 	// Build builds and pushes, and tells what it made.
 	Build(ctx context.Context, b *buildkit.Build, out buildkit.Output, events stages.Observer) (buildkit.Result, error)
@@ -87,6 +90,14 @@ func (s *step) Check(_ context.Context, job *stages.Job) error {
 	return s.deps.Builder.Check()
 }
 
+// cacheFolder is where the plugin keeps what only makes it faster; empty for nowhere.
+func cacheFolder(job *stages.Job) string {
+	if job.Cache == "" {
+		return ""
+	}
+	return filepath.Join(job.Cache, "kbld")
+}
+
 func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Result, []stages.Change, error) {
 	if err := ctx.Err(); err != nil {
 		return stages.Result{}, nil, err
@@ -98,9 +109,11 @@ func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Res
 	for _, text := range in.ignored {
 		stages.Warn(job.Events, text)
 	}
+	memo := s.deps.Registry.Memo()
 	r := &run{
-		input: in, job: job, deps: s.deps, registry: s.deps.Registry.Memo(),
-		daemon: s.config.Buildkit.Address, plan: plan, images: map[string]image{},
+		input: in, job: job, deps: s.deps, registry: memo,
+		resolver: &buildkit.Lookup{Registry: memo, Dir: cacheFolder(job), Temp: job.Temp, UserAgent: s.deps.UserAgent},
+		daemon:   s.config.Buildkit.Address, plan: plan, images: map[string]image{},
 	}
 	if err := r.settle(ctx); err != nil {
 		if ctx.Err() != nil {

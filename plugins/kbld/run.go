@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -24,6 +25,8 @@ type run struct {
 	job      *stages.Job
 	deps     Deps
 	registry *registry.Client
+	// resolver tells what builds take from elsewhere.
+	resolver buildkit.Resolver
 	// daemon is the address that the App names; it may be empty.
 	daemon string
 	// plan means that nothing may be written outside of the workspace.
@@ -142,7 +145,7 @@ func named(ref string, err error) error {
 func (r *run) resolve(ctx context.Context, w want) error {
 	var i image
 	var err error
-	if r.job.Lock.Enforce && !w.unlockable() {
+	if r.job.Lock.Enforces(w.ref) && !w.unlockable() {
 		entry, _, missing := r.job.Lock.Image(w.ref)
 		if missing != nil {
 			return missing

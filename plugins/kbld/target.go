@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
 	kbldimage "carvel.dev/kbld/pkg/kbld/image"
@@ -25,9 +24,11 @@ type target struct {
 	destination kbldconfig.ImageDestination
 	repo        name.Repository
 	// locked is the lock file's entry for the reference; its Image is empty when there is none.
-	locked schema.LockedImage
+	locked     schema.LockedImage
+	lockedPins buildkit.Pins
 
 	loaded *buildkit.Build
+	pins   buildkit.Pins
 	parts  buildkit.Parts
 	// digest is that of the image, once it is known to be there.
 	digest string
@@ -58,7 +59,11 @@ func (r *run) newTarget(w want) (*target, error) {
 		}
 	}
 	locked, _, err := r.job.Lock.Image(w.ref)
-	return &target{want: w, destination: d, repo: repo, locked: locked}, err
+	if err != nil {
+		return nil, err
+	}
+	pins, err := readPins(w.ref, locked)
+	return &target{want: w, destination: d, repo: repo, locked: locked, lockedPins: pins}, err
 }
 
 // lastPart is the last element of a reference's repository, for advice.
@@ -122,11 +127,16 @@ func (r *run) prepare(ctx context.Context, targets []*target) error {
 			if err != nil {
 				return err
 			}
-			parts := loaded.Parts()
-			parts[buildkit.PartBases] = r.bases(ctx, loaded, parts, ts)
-			for _, t := range ts {
-				t.loaded, t.parts = loaded, parts
+			pins, err := r.pin(ctx, loaded, ts)
+			if err != nil {
+				return err
 			}
+			parts := loaded.Parts()
+			parts[buildkit.PartBases] = pins.Digest()
+			for _, t := range ts {
+				t.loaded, t.pins, t.parts = loaded, pins, parts
+			}
+			loaded.SetDate(r.date(ts[0]))
 			return nil
 		}
 	}
@@ -134,49 +144,6 @@ func (r *run) prepare(ctx context.Context, targets []*target) error {
 		return err
 	}
 	return r.checkLock(targets)
-}
-
-// basesTimeout is how long registries may take to tell what base images are. It is short, as a build
-// doesn't depend on it, and a run with nothing to build shouldn't wait for a network that isn't there.
-const basesTimeout = 5 * time.Second
-
-// bases digests what the base images are now. The lock's word counts where it is enforced, and where
-// a registry can't tell and everything else is as it was.
-func (r *run) bases(ctx context.Context, loaded *buildkit.Build, parts buildkit.Parts, targets []*target) string {
-	var old buildkit.Parts
-	for _, t := range targets {
-		if old == nil {
-			old = t.lockedParts()
-		}
-	}
-	if known, ok := old[buildkit.PartBases]; ok && r.job.Lock.Enforce {
-		return known
-	}
-	ctx, cancel := context.WithTimeout(ctx, basesTimeout)
-	defer cancel()
-	digest, unknown := loaded.Bases(ctx, r.baseDigest)
-	if len(unknown) == 0 {
-		return digest
-	}
-	if known, ok := old[buildkit.PartBases]; ok && slices.Equal(parts.Changed(old), []string{buildkit.PartBases}) {
-		return known
-	}
-	return digest
-}
-
-func (r *run) baseDigest(ctx context.Context, text string) (string, error) {
-	ref, err := name.ParseReference(text)
-	if err != nil {
-		return "", err
-	}
-	if d, ok := ref.(name.Digest); ok {
-		return d.DigestStr(), nil
-	}
-	desc, err := r.registry.Head(ctx, ref)
-	if err != nil {
-		return "", err
-	}
-	return desc.Digest.String(), nil
 }
 
 // reuse finds out whether the image of a target is in the registry already.
@@ -199,14 +166,14 @@ func (r *run) reuse(ctx context.Context, t *target) error {
 			return err
 		}
 	}
-	if !r.job.Lock.Enforce {
+	if !same || !r.job.Lock.Enforces(t.ref) {
 		if ok, err := has(t.tag()); ok || err != nil {
 			t.action, t.reason = actionReused, "was built from equal input before"
 			return err
 		}
 	}
 	t.action, t.reason = actionBuilt, t.why(same)
-	return r.checkBases(ctx, t)
+	return nil
 }
 
 // why says why a target has to be built.

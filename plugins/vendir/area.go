@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"strake.dev/strake/stages"
@@ -23,6 +24,8 @@ type area struct {
 	name string
 	// tree is the folder for the content.
 	tree *os.Root
+	// date is the time of the commit that the content is from; zero if it is from none.
+	date time.Time
 }
 
 const treeName = "tree"

@@ -13,8 +13,8 @@ import (
 	versions "carvel.dev/vendir/pkg/vendir/versions/v1alpha1"
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"strake.dev/strake/internal/git"
 	"strake.dev/strake/plugins/vendir/chart"
-	"strake.dev/strake/plugins/vendir/git"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )

@@ -5,9 +5,9 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"strake.dev/strake/internal/git/gittest"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir"
-	"strake.dev/strake/plugins/vendir/internal/gittest"
 	"strake.dev/strake/stages/stagetest"
 )
 

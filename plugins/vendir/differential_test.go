@@ -28,7 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"sigs.k8s.io/yaml"
 
-	"strake.dev/strake/plugins/vendir/internal/gittest"
+	"strake.dev/strake/internal/git/gittest"
 	"strake.dev/strake/schema"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	vendirconf "carvel.dev/vendir/pkg/vendir/config"
 
-	"strake.dev/strake/plugins/vendir/git"
+	"strake.dev/strake/internal/git"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -132,6 +132,7 @@ func (s *gitSource) fetch(ctx context.Context, job *stages.Job, locked *schema.L
 	case err != nil:
 		return none, err
 	}
+	a.date = info.Time
 	stages.Log(job.Events, fmt.Sprintf("%s: commit %s", git.Redacted(s.URL), info.SHA))
 	if locked != nil {
 		return *locked, nil

@@ -15,7 +15,7 @@ import (
 	vendirconf "carvel.dev/vendir/pkg/vendir/config"
 	"github.com/google/go-cmp/cmp"
 
-	"strake.dev/strake/plugins/vendir/internal/gittest"
+	"strake.dev/strake/internal/git/gittest"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )

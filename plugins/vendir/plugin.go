@@ -47,7 +47,7 @@ func Plugin(deps Deps) stages.Plugin {
 		Stage:   stages.Fetch,
 		Name:    "vendir",
 		Doc:     "gets a source: inline content, an image, an imgpkg bundle, a file or archive over HTTP, a git commit, a Helm chart, or a local folder",
-		Version: "1",
+		Version: "2",
 		Keys:    kinds(),
 		Whole:   true,
 	}
@@ -150,12 +150,12 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 		return stages.Result{}, err
 	}
 	resolved.Path = job.Folder
-	return stages.Result{Source: &resolved}, nil
+	return stages.Result{Source: &resolved, SourceDate: a.date}, nil
 }
 
 // locked is the lock's entry if it has to be used.
 func (s *step) locked(job *stages.Job) (*schema.LockedSource, error) {
-	if job.Lock == nil || !job.Lock.Enforce {
+	if job.Lock == nil || !job.Lock.Enforces(job.Folder) {
 		return nil, nil
 	}
 	entry, _, err := job.Lock.Source(job.Folder)

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNoCommit says that the repository doesn't have a commit.
@@ -104,11 +106,17 @@ func (w *worktree) describe(ctx context.Context, sha string) (Info, error) {
 	} else if ctx.Err() != nil {
 		return info, err
 	}
-	out, err := w.git(ctx, "log", "-n", "1", "--no-color", "--pretty=%B", sha)
+	out, err := w.git(ctx, "log", "-n", "1", "--no-color", "--pretty=%ct%n%B", sha)
 	if err != nil {
 		return info, err
 	}
-	title, _, more := strings.Cut(strings.TrimSpace(out), "\n")
+	date, message, _ := strings.Cut(out, "\n")
+	seconds, err := strconv.ParseInt(date, 10, 64)
+	if err != nil {
+		return info, fmt.Errorf("unexpected time %q from git log", date)
+	}
+	info.Time = time.Unix(seconds, 0).UTC()
+	title, _, more := strings.Cut(strings.TrimSpace(message), "\n")
 	if more {
 		title += "..."
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // Auth is how to sign in to a repository. The zero value leaves that to the user's own git and ssh
@@ -76,6 +77,8 @@ type Info struct {
 	Tags []string
 	// Title is the first line of the commit's message, with “...” if there are more.
 	Title string
+	// Time is when the commit was made.
+	Time time.Time
 }
 
 // Options of a checkout.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"strake.dev/strake/plugins/vendir/git"
-	"strake.dev/strake/plugins/vendir/internal/gittest"
+	"strake.dev/strake/internal/git"
+	"strake.dev/strake/internal/git/gittest"
 )
 
 // fakeSSH stands for ssh: it notes its arguments and the files they name, and runs the command here.

@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"strake.dev/strake/plugins/vendir/git"
-	"strake.dev/strake/plugins/vendir/internal/gittest"
+	"strake.dev/strake/internal/git"
+	"strake.dev/strake/internal/git/gittest"
 	"strake.dev/strake/stages"
 )
 
@@ -114,6 +114,9 @@ func TestReferences(t *testing.T) {
 		"v1.1.0~1":                   {git.Info{SHA: m.first, Tags: []string{"v1.0.0-annotated"}, Title: "first..."}, "one"},
 		"refs/remotes/origin/main~1": {git.Info{SHA: m.first, Tags: []string{"v1.0.0-annotated"}, Title: "first..."}, "one"},
 	}
+	made := map[string]time.Time{
+		m.first: time.Unix(1700000003, 0).UTC(), m.second: time.Unix(1700000008, 0).UTC(), m.branch: time.Unix(1700000013, 0).UTC(),
+	}
 	for ref, test := range tests {
 		t.Run(strings.ReplaceAll(ref, "/", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -121,6 +124,7 @@ func TestReferences(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			test.want.Time = made[test.want.SHA]
 			if d := cmp.Diff(test.want, info); d != "" {
 				t.Error(d)
 			}

@@ -1,7 +1,6 @@
 package buildkit
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -20,11 +19,11 @@ var schemes = map[string]string{
 	"tcp":              "tcp://buildkit.example.com:1234",
 	"docker-container": "docker-container://NAME",
 	"podman-container": "podman-container://NAME",
-	"kube-pod":         "kube-pod://POD?namespace=NAMESPACE",
+	podScheme:          "kube-pod://POD?namespace=NAMESPACE",
 	"ssh":              "ssh://USER@HOST",
 }
 
-var schemeNames = []string{"unix", "tcp", "docker-container", "podman-container", "kube-pod", "ssh"}
+var schemeNames = []string{"unix", "tcp", "docker-container", "podman-container", podScheme, "ssh"}
 
 // CheckAddress tells whether an address has a form that [Client.Build] can dial. It asks nobody.
 func CheckAddress(address string) error {
@@ -51,6 +50,9 @@ func CheckAddress(address string) error {
 		}
 	case u.Host == "":
 		return bad()
+	case scheme == podScheme:
+		_, err := parsePod(u)
+		return err
 	case scheme == "tcp":
 		if _, port, err := net.SplitHostPort(u.Host); err != nil || port == "" {
 			return bad()
@@ -59,19 +61,18 @@ func CheckAddress(address string) error {
 	return nil
 }
 
-// Address returns the daemon's address: the App's own, else the one given to [New], else that of
-// BUILDKIT_HOST.
-func (c *Client) Address(app string) (string, error) {
-	for _, address := range []string{app, c.opts.Address, c.opts.Getenv(HostVariable)} {
-		if address != "" {
-			return address, CheckAddress(address)
+// ParseAddresses reads addresses that are separated by commas, as flags and BUILDKIT_HOST have them.
+func ParseAddresses(list string) ([]string, error) {
+	var addresses []string
+	for address := range strings.SplitSeq(list, ",") {
+		address = strings.TrimSpace(address)
+		if err := CheckAddress(address); err != nil {
+			return nil, err
 		}
+		addresses = append(addresses, address)
 	}
-	return "", stages.WithHint(errors.New("no BuildKit daemon is known to build with"), "%s", addressHint)
+	return addresses, nil
 }
-
-const addressHint = "name a daemon with “buildkit: {address: …}” in the App's build stage, with --buildkit-addr, or with " +
-	HostVariable + ", in this order; for example unix:///run/buildkit/buildkitd.sock"
 
 // clean removes a password from an address, for messages.
 func clean(address string) string {

@@ -1,34 +1,34 @@
 package buildkit
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/util/entitlements"
 
 	// Each import adds the kind of address that its name says.
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer"
-	_ "github.com/moby/buildkit/client/connhelper/kubepod"
 	_ "github.com/moby/buildkit/client/connhelper/podmancontainer"
 	_ "github.com/moby/buildkit/client/connhelper/ssh"
 
+	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
-	"strake.dev/strake/stages"
 )
-
-// dialTimeout is how long a daemon may take to answer the first call.
-const dialTimeout = 8 * time.Second
 
 // ClientOptions configure a [Client]. The zero value works.
 type ClientOptions struct {
-	// Address is the daemon for sources that name none. It goes before BUILDKIT_HOST.
+	// Address names the daemons for Apps that name none, separated by commas. It goes before
+	// BUILDKIT_HOST.
 	Address string
+	// TLSDir is a folder with ca.pem, cert.pem and key.pem for daemons at tcp:// addresses, unless the
+	// App has others.
+	TLSDir string
+	// Cluster is where daemons that run as pods are looked for; nil means that there are none.
+	Cluster *kube.Cluster
 	// Keychain has the credentials for pulling and pushing; nil is [registry.Keychain]. They stay in
 	// this process until the daemon asks for those of one registry.
 	Keychain authn.Keychain
@@ -47,7 +47,10 @@ type ClientOptions struct {
 // A Client builds with BuildKit daemons. It is safe for concurrent use, and holds no connection
 // between builds.
 type Client struct {
-	opts    ClientOptions
+	opts ClientOptions
+	// tls is what TLSDir holds.
+	tls     func() (*TLS, error)
+	met     contacts
 	folders folders
 }
 
@@ -59,19 +62,24 @@ func New(opts ClientOptions) *Client {
 	if opts.Getenv == nil {
 		opts.Getenv = os.Getenv
 	}
-	return &Client{opts: opts}
+	c := &Client{opts: opts}
+	c.tls = sync.OnceValues(func() (*TLS, error) { return readTLSDir(opts.TLSDir) })
+	return c
 }
 
-// Check tells whether the addresses, the entitlements and the SOURCE_DATE_EPOCH that the client was given are
-// well-formed. It asks no daemon.
+// Check tells whether the addresses, the TLS files, the entitlements and the SOURCE_DATE_EPOCH that the
+// client was given are well-formed. It asks no daemon.
 func (c *Client) Check() error {
-	for _, address := range []string{c.opts.Address, c.opts.Getenv(HostVariable)} {
-		if address == "" {
+	for _, list := range []string{c.opts.Address, c.opts.Getenv(HostVariable)} {
+		if list == "" {
 			continue
 		}
-		if err := CheckAddress(address); err != nil {
+		if _, err := ParseAddresses(list); err != nil {
 			return err
 		}
+	}
+	if _, err := c.tls(); err != nil {
+		return err
 	}
 	for _, name := range c.opts.AllowEntitlements {
 		if _, _, err := entitlements.Parse(name); err != nil {
@@ -89,29 +97,4 @@ func (c *Client) Epoch() (string, error) {
 		return "", fmt.Errorf("environment variable %s: expected seconds since 1970, such as %d, found %q", epochArg, fixedTime, text)
 	}
 	return text, nil
-}
-
-// connect returns a connection to a daemon that answers. The caller closes it.
-func connect(ctx context.Context, address string) (*client.Client, error) {
-	fail := func(err error) error {
-		err = fmt.Errorf("BuildKit daemon at %s doesn't answer: %w", clean(address), err)
-		return stages.WithHint(err, "is it running? Otherwise %s", addressHint)
-	}
-	bk, err := client.New(ctx, address)
-	if err != nil {
-		return nil, fail(err)
-	}
-	probe, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	if _, err := bk.Info(probe); err != nil {
-		bk.Close()
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if errors.Is(probe.Err(), context.DeadlineExceeded) {
-			err = fmt.Errorf("no answer within %s", dialTimeout)
-		}
-		return nil, fail(plain(err))
-	}
-	return bk, nil
 }

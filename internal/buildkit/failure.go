@@ -7,9 +7,7 @@ import (
 
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
-	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/opencontainers/go-digest"
-	"google.golang.org/grpc/codes"
 
 	"strake.dev/strake/stages"
 )
@@ -67,9 +65,6 @@ func (e *StepError) Unwrap() error { return e.Err }
 func failure(err error, b *Build, out Output, s *steps) error {
 	sources := errdefs.Sources(err)
 	exit, hasExit := errors.AsType[*gatewaypb.ExitError](err)
-	if grpcerrors.Code(err) == codes.Unavailable {
-		return fmt.Errorf("BuildKit daemon at %s went away during the build of %s: %w", clean(out.Address), out.Name, plain(err))
-	}
 	if len(sources) == 0 && !hasExit {
 		return access(fmt.Errorf("build of %s: %w", out.Name, plain(err)), out)
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"strake.dev/strake/stages"
 )
 
 var zeroTime = time.Unix(0, 0)
@@ -16,5 +18,10 @@ func must(t *testing.T, errs ...error) {
 		}
 	}
 }
+
+// quiet drops all events.
+type quiet struct{}
+
+func (quiet) Observe(stages.Event) {}
 
 func contains(text, part string) bool { return strings.Contains(text, part) }

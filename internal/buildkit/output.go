@@ -15,8 +15,8 @@ import (
 // An Output says where a build goes, and what it is called on the way. It goes to at least one of
 // Push, Layout and Archive.
 type Output struct {
-	// Address is the daemon's, from [Client.Address].
-	Address string
+	// Daemons are those that may build, from [Client.Daemons].
+	Daemons []Daemon
 	// Push are the tags to push the image under, of registries that all speak HTTPS, or all HTTP.
 	Push []name.Tag
 	// Through is the client to push with. The daemon sends it the image then, and need not reach the

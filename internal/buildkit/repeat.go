@@ -29,7 +29,7 @@ const (
 // done by then it needn't do again.
 func (j *job) persist(ctx context.Context) (Result, error) {
 	for try := 1; ; try++ {
-		b, err := j.run(ctx)
+		b, err := j.anywhere(ctx)
 		if err == nil {
 			if b.image == nil {
 				return b.Result, nil

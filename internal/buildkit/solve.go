@@ -25,6 +25,10 @@ const (
 // steps print. A step that fails is a [StepError]; a push that fails for a passing reason is repeated.
 // When ctx ends, the build is cancelled at the daemon too, and nothing half is left in a layout or
 // archive.
+//
+// Of several daemons, builds with the same Output.Cache go to the same one. When that doesn't answer, or
+// goes away during the build, the next one builds, and events has a warning; a build that fails is
+// not tried elsewhere.
 func (c *Client) Build(ctx context.Context, b *Build, out Output, events stages.Observer) (Result, error) {
 	began := time.Now()
 	j := &job{client: c, build: b, out: out, hidden: &hidden{}}
@@ -99,8 +103,8 @@ type built struct {
 	image *fetched
 }
 
-// run builds once.
-func (j *job) run(ctx context.Context) (b built, err error) {
+// run builds once, with one daemon.
+func (j *job) run(ctx context.Context, at *connection) (b built, err error) {
 	var into *store
 	if j.out.fetched() {
 		if into, err = newStore(j.out.Temp); err != nil {
@@ -112,29 +116,29 @@ func (j *job) run(ctx context.Context) (b built, err error) {
 			}
 		}()
 	}
-	bk, err := connect(ctx, j.out.Address)
-	if err != nil {
-		return b, err
-	}
-	defer bk.Close()
-	// Otherwise the library would wait for the last words of a daemon that may never come.
-	defer context.AfterFunc(ctx, func() { bk.Close() })()
-
-	resp, err := j.solve(ctx, bk, into)
+	var resp map[string]string
+	err = at.during(ctx, func(ctx context.Context) error {
+		resp, err = j.solve(ctx, at.Client, into)
+		return err
+	})
 	switch {
 	case ctx.Err() != nil:
 		return b, fmt.Errorf("build of %s: %w", j.out.Name, ctx.Err())
+	case errors.Is(err, errLost):
+		return b, err
 	case err != nil:
 		return b, failure(err, j.build, j.out, j.steps)
 	}
-	b.Digest, b.Daemon = resp[digestKey], clean(j.out.Address)
+	b.Digest, b.Daemon = resp[digestKey], at.daemon.String()
 	b.Cached, b.Steps = j.steps.count()
 	if b.Digest == "" {
 		return b, fmt.Errorf("build of %s: the daemon at %s gave no digest for %s", j.out.Name, b.Daemon, j.out.places())
 	}
 	if into == nil {
-		b.describe(ctx, daemonBlobs(bk), resp, j.build)
-		return b, nil
+		return b, at.during(ctx, func(ctx context.Context) error {
+			b.describe(ctx, daemonBlobs(at.Client), resp, j.build)
+			return nil
+		})
 	}
 	if b.image, err = into.take(resp); err != nil {
 		return b, fmt.Errorf("build of %s: %w", j.out.Name, err)

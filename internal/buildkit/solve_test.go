@@ -94,7 +94,7 @@ func (b bench) build(ctx context.Context, t *testing.T, files map[string]string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := b.client.Build(ctx, loaded, buildkit.Output{Address: b.address, Push: []name.Tag{tag}, Name: "app", Cache: t.Name()}, rec)
+	result, err := b.client.Build(ctx, loaded, buildkit.Output{Daemons: []buildkit.Daemon{{Address: b.address}}, Push: []name.Tag{tag}, Name: "app", Cache: t.Name()}, rec)
 	if err == nil {
 		desc, err := remote.Head(tag)
 		if err != nil {

@@ -41,7 +41,11 @@ func (r *run) build(ctx context.Context, targets []*target) error {
 		}
 		return nil
 	}
-	address, err := r.deps.Builder.Address(r.daemon)
+	choice, err := r.daemon.choice(ctx, r.job)
+	if err != nil {
+		return err
+	}
+	daemons, err := r.deps.Builder.Daemons(ctx, choice, r.job.Events)
 	if err != nil {
 		return err
 	}
@@ -49,17 +53,17 @@ func (r *run) build(ctx context.Context, targets []*target) error {
 	g.SetLimit(r.deps.Builds)
 	for _, key := range order {
 		g.Go(func() error {
-			return safely("build of "+groups[key][0].ref, func() error { return r.buildGroup(ctx, address, groups[key]) })
+			return safely("build of "+groups[key][0].ref, func() error { return r.buildGroup(ctx, daemons, groups[key]) })
 		})
 	}
 	return g.Wait()
 }
 
 // buildGroup builds the one input of several targets, and pushes it to all their repositories.
-func (r *run) buildGroup(ctx context.Context, address string, group []*target) error {
+func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group []*target) error {
 	first := group[0]
 	result, err := r.deps.Builder.Build(ctx, first.loaded, buildkit.Output{
-		Address: address,
+		Daemons: daemons,
 		Push:    tagsOf(group),
 		Name:    first.ref,
 		Cache:   fmt.Sprintf("strake/%s/%s/%s/%s", r.job.App.Namespace, r.job.App.Name, first.source.path, first.source.dockerfile),

@@ -1,7 +1,6 @@
 package kbld
 
 import (
-	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -21,32 +20,11 @@ type Config struct {
 	// SecretRefs name Secrets with credentials of registries, to pull and push with: of the type
 	// kubernetes.io/dockerconfigjson, or with the keys username, password and hostname.
 	SecretRefs []schema.LocalRef `json:"secretRefs,omitempty"`
-	// Buildkit says which daemon builds.
+	// Buildkit says which daemons build.
 	Buildkit Daemon `json:"buildkit"`
 
 	// own is Config as it was read.
 	own *document
-}
-
-// Daemon names a BuildKit daemon.
-type Daemon struct {
-	// Address is in a form such as unix:///run/buildkit/buildkitd.sock, tcp://host:port,
-	// docker-container://name or kube-pod://pod?namespace=ns; default: --buildkit-addr, else
-	// BUILDKIT_HOST.
-	Address string `json:"address,omitempty"`
-}
-
-// Validate checks the address's form.
-func (d *Daemon) Validate(n *schema.Node) error {
-	if d.Address == "" {
-		return nil
-	}
-	if err := buildkit.CheckAddress(d.Address); err != nil {
-		diag := n.Get("address").Errorf("%v", err)
-		diag.Hint = stages.Hint(err)
-		return diag
-	}
-	return nil
 }
 
 // Validate checks the paths and reads the kbld Config.

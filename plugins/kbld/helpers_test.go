@@ -142,9 +142,12 @@ type fakeBuilder struct {
 	hook func(ctx context.Context) error
 }
 
-func (f *fakeBuilder) Address(app string) (string, error) { return app, nil }
-func (f *fakeBuilder) Check() error                       { return nil }
-func (f *fakeBuilder) Epoch() (string, error)             { return "0", nil }
+func (f *fakeBuilder) Check() error           { return nil }
+func (f *fakeBuilder) Epoch() (string, error) { return "0", nil }
+
+func (f *fakeBuilder) Daemons(context.Context, buildkit.Choice, stages.Observer) ([]buildkit.Daemon, error) {
+	return nil, nil
+}
 
 func (f *fakeBuilder) Build(ctx context.Context, b *buildkit.Build, out buildkit.Output, _ stages.Observer) (buildkit.Result, error) {
 	f.mu.Lock()

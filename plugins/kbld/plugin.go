@@ -29,8 +29,8 @@ type Deps struct {
 type Builder interface {
 	// Check tells whether what the builder was set up with is well-formed. It asks no daemon.
 	Check() error
-	// Address returns the daemon to build with, given the one that the App names.
-	Address(app string) (string, error)
+	// Daemons returns the daemons to build with, given what the App says. It may ask the cluster.
+	Daemons(ctx context.Context, app buildkit.Choice, events stages.Observer) ([]buildkit.Daemon, error)
 	// Epoch is the SOURCE_DATE_EPOCH that the environment asks for, or empty.
 	Epoch() (string, error)
 	// Build builds and pushes, and tells what it made.
@@ -113,7 +113,7 @@ func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Res
 	r := &run{
 		input: in, job: job, deps: s.deps, registry: memo,
 		resolver: &buildkit.Lookup{Registry: memo, Dir: cacheFolder(job), Temp: job.Temp, UserAgent: s.deps.UserAgent},
-		daemon:   s.config.Buildkit.Address, plan: plan, images: map[string]image{},
+		daemon:   s.config.Buildkit, plan: plan, images: map[string]image{},
 	}
 	if err := r.settle(ctx); err != nil {
 		if ctx.Err() != nil {

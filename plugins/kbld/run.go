@@ -27,8 +27,8 @@ type run struct {
 	registry *registry.Client
 	// resolver tells what builds take from elsewhere.
 	resolver buildkit.Resolver
-	// daemon is the address that the App names; it may be empty.
-	daemon string
+	// daemon is what the App says of where to build.
+	daemon Daemon
 	// plan means that nothing may be written outside of the workspace.
 	plan bool
 

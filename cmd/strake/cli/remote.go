@@ -15,7 +15,7 @@ import (
 type remoteFlags struct {
 	kubeconfig, context string
 	mirrors             []string
-	buildkit            string
+	buildkit, tlsDir    string
 	entitlements        []string
 }
 
@@ -26,8 +26,10 @@ func (f *remoteFlags) add(flags *pflag.FlagSet) {
 	fromEnv(flags, "context", "STRAKE_CONTEXT")
 	flags.StringArrayVar(&f.mirrors, "registry-mirror", nil, "ask a mirror before a registry: `HOST=MIRROR`, such as docker.io=mirror.example.com (repeatable)")
 	fromEnv(flags, "registry-mirror", "STRAKE_REGISTRY_MIRRORS")
-	flags.StringVar(&f.buildkit, "buildkit-addr", "", "`ADDRESS` of the BuildKit daemon for Apps that name none; before BUILDKIT_HOST")
+	flags.StringVar(&f.buildkit, "buildkit-addr", "", "`ADDRESS` of the BuildKit daemon for Apps that name none, or several addresses separated by commas; before BUILDKIT_HOST")
 	fromEnv(flags, "buildkit-addr", "STRAKE_BUILDKIT_ADDR")
+	flags.StringVar(&f.tlsDir, "buildkit-tls-dir", "", "`FOLDER` with ca.pem, cert.pem and key.pem for BuildKit daemons at tcp:// addresses")
+	fromEnv(flags, "buildkit-tls-dir", "STRAKE_BUILDKIT_TLS_DIR")
 	flags.StringArrayVar(&f.entitlements, "allow-entitlement", nil, "let builds have a `RIGHT` on the daemon's machine: network.host or security.insecure (repeatable)")
 }
 
@@ -41,10 +43,13 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 	if err != nil {
 		return plugins.Deps{}, err
 	}
+	cluster := kube.New(kube.Options{Kubeconfig: f.kubeconfig, Context: f.context, UserAgent: userAgent})
 	return plugins.Deps{
-		Cluster:   kube.New(kube.Options{Kubeconfig: f.kubeconfig, Context: f.context, UserAgent: userAgent}),
-		Registry:  images,
-		Builder:   buildkit.New(buildkit.ClientOptions{Address: f.buildkit, AllowEntitlements: f.entitlements, Registry: images}),
+		Cluster:  cluster,
+		Registry: images,
+		Builder: buildkit.New(buildkit.ClientOptions{
+			Address: f.buildkit, TLSDir: f.tlsDir, Cluster: cluster, AllowEntitlements: f.entitlements, Registry: images,
+		}),
 		UserAgent: userAgent,
 	}, nil
 }

@@ -196,7 +196,7 @@ func (r *run) steps(ctx context.Context) error {
 	}
 	before, now := r.selected()
 	for _, s := range before {
-		if err := r.takeOver(s); err != nil {
+		if err := r.takeOver(ctx, s); err != nil {
 			return r.blame(s, err)
 		}
 	}
@@ -239,9 +239,9 @@ func (r *run) keepFolders() error {
 }
 
 // takeOver takes a step's result from the workspace's last run.
-func (r *run) takeOver(s Step) error {
+func (r *run) takeOver(ctx context.Context, s Step) error {
 	rec, ok := r.last.step(s.Name)
-	if !ok || !r.intact(s, rec) {
+	if !ok || !r.intact(ctx, s, rec) {
 		return stages.WithHint(fmt.Errorf("has no result in the workspace to go on from"),
 			"run without --from first, or from an earlier stage")
 	}

@@ -67,13 +67,14 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 		return rec, err
 	}
 	defer func() { err = errors.Join(err, sources.Close()) }()
+	sources.Sums = r.ws.sums
 	job := r.job(s)
 	job.Sources = sources
 
 	if rec.Key, err = r.key(ctx, s, job); err != nil {
 		return rec, err
 	}
-	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(s, last) {
+	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(ctx, s, last) {
 		rec.Output, rec.HasManifests, rec.Source, rec.Images = last.Output, last.HasManifests, last.Source, last.Images
 		rec.SourceDate = last.SourceDate
 		rec.Status, rec.Reason = StatusSkipped, "nothing changed since the last run"
@@ -89,6 +90,10 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		return rec, err
 	}
 	defer func() { err = errors.Join(err, area.Close()) }()
+	if s.Stage == stages.Fetch {
+		// The files stay the same ones when the area is moved to its place.
+		area.Sums = r.ws.sums.Below(s.Folder)
+	}
 	job.Out = area
 
 	result, changes, err := r.call(ctx, s, job)
@@ -109,7 +114,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		if err := area.CheckLinks(); err != nil {
 			return rec, err
 		}
-		if rec.Output, err = area.Digest(); err != nil {
+		if rec.Output, err = area.Digest(ctx); err != nil {
 			return rec, err
 		}
 	} else if rec.HasManifests {
@@ -209,12 +214,12 @@ func (r *run) adopt(s Step, rec StepRecord) error {
 }
 
 // intact tells whether what a step made in the last run is still there as it was.
-func (r *run) intact(s Step, rec StepRecord) bool {
+func (r *run) intact(ctx context.Context, s Step, rec StepRecord) bool {
 	if rec.Stage != s.Stage || rec.Folder != s.Folder {
 		return false
 	}
 	if s.Stage == stages.Fetch {
-		digest, err := r.treeDigest(place(s))
+		digest, err := r.sourceDigest(ctx, s)
 		return err == nil && digest == rec.Output
 	}
 	if !rec.HasManifests {
@@ -224,13 +229,14 @@ func (r *run) intact(s Step, rec StepRecord) bool {
 	return err == nil && stages.Manifests(data).Digest() == rec.Output
 }
 
-func (r *run) treeDigest(name string) (_ string, err error) {
-	tree, err := r.ws.open(name)
+func (r *run) sourceDigest(ctx context.Context, s Step) (_ string, err error) {
+	tree, err := r.ws.open(place(s))
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
-	return tree.Digest()
+	tree.Sums = r.ws.sums.Below(s.Folder)
+	return tree.Digest(ctx)
 }
 
 // key is the digest of everything the step's result depends on; empty if that can't be told.

@@ -16,6 +16,7 @@ import (
 	"github.com/moby/sys/atomicwriter"
 
 	"strake.dev/strake/stages"
+	"strake.dev/strake/stages/filesum"
 )
 
 // The parts of a workspace. A step writes to an area below tmp, which is moved to its place once the
@@ -27,6 +28,7 @@ const (
 	cacheDir     = "cache"
 	recordFile   = "run.json"
 	lockFileName = "lock"
+	sumsFile     = "sources.sums"
 	manifestFile = "manifests.yaml"
 )
 
@@ -39,6 +41,8 @@ type workspace struct {
 	temp string
 	// cache is the absolute path of the folder for what only makes steps faster.
 	cache string
+	// sums are the digests of the sources' files.
+	sums *filesum.Cache
 }
 
 // openWorkspace makes the folder if need be, waits until no other run uses it, and clears what an
@@ -67,6 +71,7 @@ func openWorkspace(ctx context.Context, dir string, waiting func()) (*workspace,
 	abs, err := filepath.Abs(dir)
 	if err == nil {
 		ws.temp, ws.cache = filepath.Join(abs, tmpDir), filepath.Join(abs, cacheDir)
+		ws.sums = filesum.Open(filepath.Join(ws.cache, sumsFile))
 		err = ws.prepare()
 	}
 	if err != nil {
@@ -90,6 +95,8 @@ func (w *workspace) prepare() error {
 
 // Close lets other runs use the workspace.
 func (w *workspace) Close() error {
+	// Without it the next run is only slower.
+	_ = w.sums.Save()
 	err := w.tree.Root().RemoveAll(tmpDir)
 	return errors.Join(err, w.tree.Close(), w.lock.Unlock())
 }

@@ -1,22 +1,30 @@
 package stages
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"hash"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"strake.dev/strake/stages/filesum"
 )
 
 // A Tree is a folder that can't be left: no relative path, absolute path or symbolic link leads out
 // of it. Paths are slash-separated and relative to it.
 type Tree struct {
+	// Sums, if not nil, are the digests of files that need not be read again. Names count from the tree.
+	// Whoever sets it sees to it that it is saved.
+	Sums *filesum.Cache
+
 	root *os.Root
 	dir  string
 }
@@ -78,7 +86,8 @@ func Clean(name string) (string, error) {
 
 // Digest is the SHA-256, in hex, over the names, kinds, executable bits, link targets and contents of
 // everything below the given paths; without paths, of the whole tree. Times and owners don't count.
-func (t *Tree) Digest(paths ...string) (string, error) {
+// What t.Sums knows is not read.
+func (t *Tree) Digest(ctx context.Context, paths ...string) (string, error) {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
@@ -88,15 +97,14 @@ func (t *Tree) Digest(paths ...string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if _, err := t.root.Lstat(clean); err != nil {
+		top, err := filesum.Stat(ctx, t.root, clean, t.Sums)
+		if err != nil {
 			return "", t.explain(p, err)
 		}
-		err = fs.WalkDir(t.root.FS(), clean, func(name string, e fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			return t.hashEntry(sum, name, e)
-		})
+		err = addEntry(sum, clean, &top)
+		if err == nil && top.Mode.IsDir() {
+			err = t.addFolder(ctx, sum, clean)
+		}
 		if err != nil {
 			return "", fmt.Errorf("digest of %s: %w", p, err)
 		}
@@ -104,35 +112,35 @@ func (t *Tree) Digest(paths ...string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-func (t *Tree) hashEntry(sum io.Writer, name string, e fs.DirEntry) error {
-	switch {
-	case e.IsDir():
-		fmt.Fprintf(sum, "d %q\n", name)
-		return nil
-	case e.Type()&fs.ModeSymlink != 0:
-		target, err := t.root.Readlink(name)
-		if err != nil {
+func (t *Tree) addFolder(ctx context.Context, sum hash.Hash, dir string) error {
+	entries, err := filesum.Scan(ctx, t.root, dir, t.Sums.Below(dir), filesum.All)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if err := addEntry(sum, path.Join(dir, entries[i].Name), &entries[i]); err != nil {
 			return err
 		}
-		fmt.Fprintf(sum, "l %q %q\n", name, target)
-		return nil
-	case !e.Type().IsRegular():
+	}
+	return nil
+}
+
+func addEntry(sum hash.Hash, name string, e *filesum.Entry) error {
+	var line []byte
+	switch {
+	case e.Mode.IsDir():
+		line = strconv.AppendQuote([]byte("d "), name)
+	case e.Mode&fs.ModeSymlink != 0:
+		line = strconv.AppendQuote([]byte("l "), name)
+		line = strconv.AppendQuote(append(line, ' '), e.Link)
+	case e.Mode.IsRegular():
+		line = strconv.AppendQuote([]byte("f "), name)
+		line = strconv.AppendBool(append(line, ' '), e.Executable())
+		line = hex.AppendEncode(append(line, ' '), e.Sum[:])
+	default:
 		return fmt.Errorf("%s: neither a file, a folder nor a link", name)
 	}
-	info, err := e.Info()
-	if err != nil {
-		return err
-	}
-	f, err := t.root.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	content := sha256.New()
-	if _, err := io.Copy(content, f); err != nil {
-		return err
-	}
-	fmt.Fprintf(sum, "f %q %t %x\n", name, info.Mode()&0o100 != 0, content.Sum(nil))
+	sum.Write(append(line, '\n'))
 	return nil
 }
 

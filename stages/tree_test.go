@@ -82,7 +82,7 @@ func TestCheckLinks(t *testing.T) {
 func TestDigest(t *testing.T) {
 	base := map[string]string{"a/b": "x", "c": "y", "l": "-> c"}
 	digest := func(files map[string]string, paths ...string) string {
-		d, err := openTree(t, files).Digest(paths...)
+		d, err := openTree(t, files).Digest(t.Context(), paths...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,14 +107,14 @@ func TestDigest(t *testing.T) {
 		}
 	}
 	tree := openTree(t, base)
-	before, _ := tree.Digest()
+	before, _ := tree.Digest(t.Context())
 	if err := os.Chmod(filepath.Join(tree.Dir(), "c"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if after, _ := tree.Digest(); before == after {
+	if after, _ := tree.Digest(t.Context()); before == after {
 		t.Error("the executable bit doesn't count")
 	}
-	if _, err := tree.Digest("nowhere"); err == nil || err.Error() != "nowhere: no such file or folder" {
+	if _, err := tree.Digest(t.Context(), "nowhere"); err == nil || err.Error() != "nowhere: no such file or folder" {
 		t.Errorf("missing path: %v", err)
 	}
 }

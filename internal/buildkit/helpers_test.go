@@ -10,7 +10,7 @@ import (
 
 var zeroTime = time.Unix(0, 0)
 
-func must(t *testing.T, errs ...error) {
+func must(t testing.TB, errs ...error) {
 	t.Helper()
 	for _, err := range errs {
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/moby/patternmatcher/ignorefile"
+
+	"strake.dev/strake/stages/filesum"
 )
 
 // DefaultDockerfile is the Dockerfile of sources that name none.
@@ -30,6 +32,9 @@ type Source struct {
 	Context string
 	// Dockerfile is the path in Root of the Dockerfile. It may lie outside of Context.
 	Dockerfile string
+	// Sums, if not nil, are the digests of Root's files that need not be read again. Whoever made it sees
+	// to it that it is saved.
+	Sums *filesum.Cache
 	Options
 }
 
@@ -159,12 +164,7 @@ func Load(ctx context.Context, s Source, epoch string) (*Build, error) {
 
 // readTree reads what the patterns of a .dockerignore leave of a folder.
 func (b *Build) readTree(ctx context.Context, dir string, ignore []string) (*tree, error) {
-	sub, err := b.source.Root.OpenRoot(dir)
-	if err != nil {
-		return nil, readError(dir, err)
-	}
-	defer sub.Close()
-	t, err := readTree(ctx, sub, ignore)
+	t, err := readTree(ctx, b.source.Root, dir, ignore, b.source.Sums.Below(dir))
 	if err != nil {
 		return nil, err
 	}

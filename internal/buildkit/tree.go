@@ -2,9 +2,11 @@ package buildkit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,12 +14,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
-	"golang.org/x/sync/errgroup"
+
+	"strake.dev/strake/stages"
+	"strake.dev/strake/stages/filesum"
 )
 
 // Files are sent to the daemon as git keeps them: of a file's mode only whether it is executable,
@@ -33,128 +39,66 @@ const fixedTime = 315532800
 // A tree is a snapshot of a folder's names, kinds and digests, in the order in which a walk meets
 // them. It is what the daemon sees of the folder ([fsutil.FS]).
 type tree struct {
-	entries []entry
-	// files are the names of the regular files.
-	files map[string]bool
-	open  func(name string) (io.ReadCloser, error)
+	entries []filesum.Entry
+	open    func(name string) (io.ReadCloser, error)
 }
 
-type entry struct {
-	stat *types.Stat
-	sum  [sha256.Size]byte
-}
-
-func (e entry) mode() fs.FileMode { return fs.FileMode(e.stat.Mode) }
-
-// readTree takes a snapshot of what the patterns of a .dockerignore leave of root. What is neither
-// file, folder nor link is left out.
-func readTree(ctx context.Context, root *os.Root, ignore []string) (*tree, error) {
-	// The library's own filter decides, as it does in the daemon.
-	filtered, err := fsutil.NewFilterFS(fsutil.NewRootFS(fsutil.NewRoot(root)), &fsutil.FilterOpt{ExcludePatterns: ignore})
-	if err != nil {
-		return nil, fmt.Errorf(".dockerignore: %w", err)
-	}
-	t := &tree{files: map[string]bool{}}
-	err = filtered.Walk(ctx, "", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if stat := asKept(filepath.ToSlash(name), info); stat != nil {
-			t.add(entry{stat: stat})
-		}
-		return nil
-	})
+// readTree takes a snapshot of what the patterns of a .dockerignore leave of a folder in root. What is
+// neither file, folder nor link is left out. sums, which may be nil, are those of the folder.
+func readTree(ctx context.Context, root *os.Root, dir string, ignore []string, sums *filesum.Cache) (*tree, error) {
+	filter, err := ignoreFilter(ignore)
 	if err != nil {
 		return nil, err
 	}
-	return t, t.hash(ctx, root)
-}
-
-func (t *tree) add(e entry) {
-	t.entries = append(t.entries, e)
-	if e.mode().IsRegular() {
-		t.files[e.stat.Path] = true
+	entries, err := filesum.Scan(ctx, root, dir, sums, filter)
+	if err != nil {
+		return nil, err
 	}
+	for i := range entries {
+		if name := entries[i].Name; !utf8.ValidString(name) {
+			return nil, stages.WithHint(fmt.Errorf("%q: the name is not UTF-8 text", name), "leave it out with .dockerignore")
+		}
+	}
+	kept := slices.DeleteFunc(entries, func(e filesum.Entry) bool {
+		return !e.Mode.IsDir() && !e.Mode.IsRegular() && e.Mode&fs.ModeSymlink == 0
+	})
+	return &tree{entries: kept}, nil
 }
 
-// asKept returns what the daemon gets to see of a file, or nil for a device, socket or pipe. Hard
-// links become files of their own.
-func asKept(name string, info fs.FileInfo) *types.Stat {
-	stat := &types.Stat{Path: name, ModTime: fixedTime * 1e9}
-	switch mode := info.Mode(); {
-	case mode.IsDir():
+// statOf is what the daemon gets to see of an entry. Hard links become files of their own.
+func statOf(e *filesum.Entry) *types.Stat {
+	stat := &types.Stat{Path: e.Name, ModTime: fixedTime * 1e9}
+	switch {
+	case e.Mode.IsDir():
 		stat.Mode = uint32(fs.ModeDir | modeExecutable)
-	case mode&fs.ModeSymlink != 0:
-		stat.Mode = uint32(fs.ModeSymlink | fs.ModePerm)
-		if s, ok := info.Sys().(*types.Stat); ok {
-			stat.Linkname = s.Linkname
-		}
-	case mode.IsRegular():
-		stat.Mode, stat.Size = modeFile, info.Size()
-		if mode&0o100 != 0 {
-			stat.Mode = modeExecutable
-		}
+	case e.Mode&fs.ModeSymlink != 0:
+		stat.Mode, stat.Linkname = uint32(fs.ModeSymlink|fs.ModePerm), e.Link
 	default:
-		return nil
+		stat.Mode, stat.Size = uint32(keptMode(e)), e.Size
+		// The digest is the fraction of a second of the file's time: the daemon takes a file of equal size
+		// and time for one that it already has, and must not do so when the content changed.
+		stat.ModTime += int64(binary.BigEndian.Uint32(e.Sum[:]) % 1e9)
 	}
 	return stat
 }
 
-// hash digests the contents of all files.
-func (t *tree) hash(ctx context.Context, root *os.Root) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range t.entries {
-		e := &t.entries[i]
-		if !e.mode().IsRegular() {
-			continue
-		}
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return e.hash(ctx, root)
-		})
+// keptMode is what is kept of a file's mode.
+func keptMode(e *filesum.Entry) fs.FileMode {
+	if e.Executable() {
+		return modeExecutable
 	}
-	return g.Wait()
-}
-
-func (e *entry) hash(ctx context.Context, root *os.Root) error {
-	f, err := root.Open(e.stat.Path)
-	if err != nil {
-		return readError(e.stat.Path, err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if e.stat.Size, err = io.Copy(sum, ctxReader{ctx, f}); err != nil {
-		return fmt.Errorf("%s: %w", e.stat.Path, err)
-	}
-	e.setSum(sum.Sum(nil))
-	return nil
-}
-
-// setSum keeps the digest, also as the fraction of a second of the file's time: the daemon takes a
-// file of equal size and time for one that it already has, and must not do so when the content
-// changed.
-func (e *entry) setSum(sum []byte) {
-	copy(e.sum[:], sum)
-	e.stat.ModTime = fixedTime*1e9 + int64(binary.BigEndian.Uint32(sum)%1e9)
+	return modeFile
 }
 
 // memoryTree is a tree of files that are given by their contents, in order.
 func memoryTree(names []string, contents map[string][]byte) *tree {
-	t := &tree{files: map[string]bool{}, open: func(name string) (io.ReadCloser, error) {
+	t := &tree{open: func(name string) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(contents[name])), nil
 	}}
 	for _, name := range names {
-		e := entry{stat: &types.Stat{Path: name, Mode: modeFile, Size: int64(len(contents[name]))}}
-		sum := sha256.Sum256(contents[name])
-		e.setSum(sum[:])
-		t.add(e)
+		t.entries = append(t.entries, filesum.Entry{
+			Name: name, Mode: modeFile, Size: int64(len(contents[name])), Sum: sha256.Sum256(contents[name]),
+		})
 	}
 	return t
 }
@@ -163,22 +107,23 @@ func memoryTree(names []string, contents map[string][]byte) *tree {
 func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error {
 	target = strings.Trim(path.Clean("/"+filepath.ToSlash(target)), "/")
 	skip := ""
-	for _, e := range t.entries {
-		name := e.stat.Path
+	for i := range t.entries {
+		e := &t.entries[i]
+		name := e.Name
 		if target != "" && name != target && !strings.HasPrefix(name, target+"/") || skip != "" && strings.HasPrefix(name, skip) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := fn(filepath.FromSlash(name), &fsutil.DirEntryInfo{Stat: e.stat.Clone()}, nil)
+		err := fn(filepath.FromSlash(name), &fsutil.DirEntryInfo{Stat: statOf(e)}, nil)
 		switch {
 		case err == nil:
 		case errors.Is(err, fs.SkipAll):
 			return nil
 		case !errors.Is(err, fs.SkipDir):
 			return err
-		case e.mode().IsDir():
+		case e.Mode.IsDir():
 			skip = name + "/"
 		case path.Dir(name) == ".":
 			return nil
@@ -192,37 +137,48 @@ func (t *tree) Walk(ctx context.Context, target string, fn fs.WalkDirFunc) error
 // Open opens a file of the tree; one that was left out isn't there.
 func (t *tree) Open(name string) (io.ReadCloser, error) {
 	name = filepath.ToSlash(name)
-	if !t.files[name] {
+	i, ok := slices.BinarySearchFunc(t.entries, name, func(e filesum.Entry, name string) int { return comparePaths(e.Name, name) })
+	if !ok || !t.entries[i].Mode.IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return t.open(name)
 }
 
+// comparePaths orders paths as a walk does: what is in a folder comes before its later siblings.
+func comparePaths(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		switch {
+		case a[i] == b[i]:
+		case a[i] == '/':
+			return -1
+		case b[i] == '/':
+			return 1
+		default:
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
 // digest is over names, kinds, executable bits, link targets and contents.
 func (t *tree) digest() string {
 	sum := sha256.New()
-	for _, e := range t.entries {
-		switch mode := e.mode(); {
-		case mode.IsDir():
-			fmt.Fprintf(sum, "d %q\n", e.stat.Path)
-		case mode&fs.ModeSymlink != 0:
-			fmt.Fprintf(sum, "l %q %q\n", e.stat.Path, e.stat.Linkname)
+	var line []byte
+	for i := range t.entries {
+		e := &t.entries[i]
+		switch {
+		case e.Mode.IsDir():
+			line = strconv.AppendQuote(append(line[:0], "d "...), e.Name)
+		case e.Mode&fs.ModeSymlink != 0:
+			line = strconv.AppendQuote(append(line[:0], "l "...), e.Name)
+			line = strconv.AppendQuote(append(line, ' '), e.Link)
 		default:
-			fmt.Fprintf(sum, "f %q %o %x\n", e.stat.Path, mode.Perm(), e.sum)
+			line = strconv.AppendQuote(append(line[:0], "f "...), e.Name)
+			line = strconv.AppendUint(append(line, ' '), uint64(keptMode(e)), 8)
+			line = hex.AppendEncode(append(line, ' '), e.Sum[:])
 		}
+		line = append(line, '\n')
+		sum.Write(line)
 	}
 	return hexSum(sum)
-}
-
-// A ctxReader ends when its context does.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r ctxReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

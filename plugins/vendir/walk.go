@@ -5,19 +5,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar"
 
 	"strake.dev/strake/stages"
+	"strake.dev/strake/stages/filesum"
 )
 
 // A walker finds the files of a local folder that belong to a source.
@@ -25,8 +26,8 @@ type walker struct {
 	root             *os.Root
 	dir              string
 	include, exclude []string
-	// skip are absolute paths that are no source: strake's own files, and the workspace.
-	skip []string
+	// skip are the names of what is no source: strake's own files, and the workspace.
+	skip map[string]bool
 }
 
 func (s *directorySource) walker(job *stages.Job) (*walker, error) {
@@ -34,19 +35,26 @@ func (s *directorySource) walker(job *stages.Job) (*walker, error) {
 	if err != nil {
 		return nil, cmp.Or(s.check(context.Background(), job), err)
 	}
-	w := &walker{root: root, dir: realPath(s.dir(job)), include: s.IncludePaths, exclude: s.ExcludePaths}
+	w := &walker{root: root, dir: realPath(s.dir(job)), include: s.IncludePaths, exclude: s.ExcludePaths, skip: map[string]bool{}}
 	for _, local := range job.Local {
 		if !filepath.IsAbs(local) {
 			local = filepath.Join(job.Dir, local)
 		}
-		w.skip = append(w.skip, realPath(local))
+		w.leaveOut(local)
 	}
 	for _, t := range []*stages.Tree{job.Out, job.Sources} {
 		if t != nil {
-			w.skip = append(w.skip, realPath(t.Dir()))
+			w.leaveOut(t.Dir())
 		}
 	}
 	return w, nil
+}
+
+// leaveOut leaves out a file or folder if it lies in the source's folder.
+func (w *walker) leaveOut(p string) {
+	if name, err := filepath.Rel(w.dir, realPath(p)); err == nil && filepath.IsLocal(name) {
+		w.skip[filepath.ToSlash(name)] = true
+	}
 }
 
 // realPath is the absolute path without links, as far as it exists.
@@ -63,43 +71,44 @@ func realPath(p string) string {
 	return p
 }
 
-// walk calls visit for each file and link, in the order of their names.
-func (w *walker) walk(ctx context.Context, visit func(name string, info fs.FileInfo) error) error {
-	return fs.WalkDir(w.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if err := errors.Join(ctx.Err(), err); err != nil {
-			return err
+// filter leaves out what is no part of the source.
+func (w *walker) filter(name string, dir bool) (keep bool, below filesum.Filter, err error) {
+	if path.Base(name) == ".git" || w.skip[name] {
+		return false, nil, nil
+	}
+	if !utf8.ValidString(name) {
+		return false, nil, fmt.Errorf("%q: the name is not UTF-8 text", name)
+	}
+	if dir {
+		if w.excludesFolder(name) {
+			return false, nil, nil
 		}
-		if e.Name() == ".git" || slices.Contains(w.skip, filepath.Join(w.dir, filepath.FromSlash(name))) {
-			return skip(e)
-		}
-		if !utf8.ValidString(name) {
-			return fmt.Errorf("%q: the name is not UTF-8 text", name)
-		}
-		if e.IsDir() {
-			if name != "." && w.excludesFolder(name) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if !w.takes(name) {
-			return nil
-		}
-		if !e.Type().IsRegular() && e.Type() != fs.ModeSymlink {
-			return stages.WithHint(fmt.Errorf("%s: neither a file, a folder nor a link", name), "leave it out with excludePaths")
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		return visit(name, info)
-	})
+		return true, w.filter, nil
+	}
+	return w.takes(name), nil, nil
 }
 
-func skip(e fs.DirEntry) error {
-	if e.IsDir() {
-		return fs.SkipDir
+// files checks entries, and returns those that are files and links, in the order of a walk.
+func files(entries []filesum.Entry) ([]filesum.Entry, error) {
+	list := slices.DeleteFunc(entries, func(e filesum.Entry) bool { return e.Mode.IsDir() })
+	for _, e := range list {
+		if !e.Mode.IsRegular() && e.Mode.Type() != fs.ModeSymlink {
+			return nil, stages.WithHint(fmt.Errorf("%s: neither a file, a folder nor a link", e.Name), "leave it out with excludePaths")
+		}
 	}
-	return nil
+	return list, nil
+}
+
+// list lists the source's files and links, without their digests.
+func (w *walker) list(ctx context.Context) ([]filesum.Entry, error) {
+	if w.skip["."] {
+		return nil, nil
+	}
+	entries, err := filesum.List(ctx, w.root, ".", w.filter)
+	if err != nil {
+		return nil, err
+	}
+	return files(entries)
 }
 
 func (w *walker) takes(name string) bool {
@@ -123,26 +132,33 @@ func matchesAny(patterns []string, name string) bool {
 	})
 }
 
-// digest is over what a copy would hold: names, executable bits, targets of links, and contents.
-func (w *walker) digest(ctx context.Context) (string, error) {
+// digest is over what a copy would hold: names, executable bits, targets of links, and contents. What
+// sums knows is not read.
+func (w *walker) digest(ctx context.Context, sums *filesum.Cache) (string, error) {
+	if w.skip["."] {
+		return "", nil
+	}
+	entries, err := filesum.Scan(ctx, w.root, ".", sums, w.filter)
+	if err != nil {
+		return "", err
+	}
+	if entries, err = files(entries); err != nil {
+		return "", err
+	}
 	sum := sha256.New()
-	err := w.walk(ctx, func(name string, info fs.FileInfo) error {
-		if info.Mode()&fs.ModeSymlink != 0 {
-			target, err := w.root.Readlink(name)
-			fmt.Fprintf(sum, "l %q %q\n", name, target)
-			return err
+	var line []byte
+	for i := range entries {
+		e := &entries[i]
+		if e.Mode.IsRegular() {
+			line = strconv.AppendQuote(append(line[:0], "f "...), e.Name)
+			line = strconv.AppendBool(append(line, ' '), e.Executable())
+			line = hex.AppendEncode(append(line, ' '), e.Sum[:])
+		} else {
+			line = strconv.AppendQuote(append(line[:0], "l "...), e.Name)
+			line = strconv.AppendQuote(append(line, ' '), e.Link)
 		}
-		f, err := w.root.Open(name)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		content := sha256.New()
-		if err := copyContent(ctx, content, f); err != nil {
-			return err
-		}
-		fmt.Fprintf(sum, "f %q %t %x\n", name, info.Mode()&0o100 != 0, content.Sum(nil))
-		return nil
-	})
-	return hex.EncodeToString(sum.Sum(nil)), err
+		line = append(line, '\n')
+		sum.Write(line)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

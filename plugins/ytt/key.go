@@ -16,7 +16,7 @@ func (s *step) Key(ctx context.Context, job *stages.Job) (string, error) {
 	l := &lookup{objects: job.Objects, app: job.App}
 	sum := sha256.New()
 	for _, p := range effectivePaths(&s.config, job) {
-		if err := hashPath(sum, p, job); err != nil {
+		if err := hashPath(ctx, sum, p, job); err != nil {
 			return "", fmt.Errorf("paths: %w", err)
 		}
 	}
@@ -30,7 +30,7 @@ func (s *step) Key(ctx context.Context, job *stages.Job) (string, error) {
 	for i := range s.config.ValuesFrom {
 		source := &s.config.ValuesFrom[i]
 		if source.Path != "" {
-			if err := hashPath(sum, source.Path, job); err != nil {
+			if err := hashPath(ctx, sum, source.Path, job); err != nil {
 				return "", fmt.Errorf("%s: %w", place(source.node), err)
 			}
 			continue
@@ -51,11 +51,11 @@ func (s *step) Key(ctx context.Context, job *stages.Job) (string, error) {
 }
 
 // hashPath adds a path of the App's folder; that of the manifests is in the engine's part of the key.
-func hashPath(sum io.Writer, p string, job *stages.Job) error {
+func hashPath(ctx context.Context, sum io.Writer, p string, job *stages.Job) error {
 	if p == stdin {
 		return nil
 	}
-	digest, err := job.Sources.Digest(p)
+	digest, err := job.Sources.Digest(ctx, p)
 	if err != nil {
 		return err
 	}

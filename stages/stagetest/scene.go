@@ -63,7 +63,7 @@ func (s *scene) in(what string, f func(job *stages.Job) error) outcome {
 	s.checkEvents(what, events, err == nil)
 	s.noSecret(what+": error", text(err))
 	s.noSecret(what+": hint", stages.Hint(err))
-	digest, err := job.Out.Digest()
+	digest, err := job.Out.Digest(s.t.Context())
 	if err != nil {
 		s.t.Errorf("%s: job.Out: %v", what, err)
 	}
@@ -90,7 +90,7 @@ func (s *scene) state(job *stages.Job) string {
 	defer beside.Close()
 	var state strings.Builder
 	for _, tree := range []*stages.Tree{job.Sources, beside} {
-		digest, err := tree.Digest()
+		digest, err := tree.Digest(s.t.Context())
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func good() *fake {
 			stages.Log(job.Events, "read a")
 			return stages.Result{Manifests: data}, job.Out.Root().WriteFile("copy", data, 0o644)
 		},
-		key: func(_ context.Context, job *stages.Job) (string, error) { return job.Sources.Digest("a") },
+		key: func(ctx context.Context, job *stages.Job) (string, error) { return job.Sources.Digest(ctx, "a") },
 	}
 }
 
@@ -212,7 +212,7 @@ func TestRunFindsBrokenContracts(t *testing.T) {
 			f.key = func(context.Context, *stages.Job) (string, error) { return "constant", nil }
 		}, `variant "a": the key didn't change`},
 		{"key of too much", func(f *fake) {
-			f.key = func(_ context.Context, job *stages.Job) (string, error) { return job.Sources.Digest() }
+			f.key = func(ctx context.Context, job *stages.Job) (string, error) { return job.Sources.Digest(ctx) }
 		}, `variant "b": the key changed`},
 		{"no key", func(f *fake) {
 			f.key = func(context.Context, *stages.Job) (string, error) { return "", nil }

@@ -182,3 +182,16 @@ func (t *tree) digest() string {
 	}
 	return hexSum(sum)
 }
+
+// A ctxReader ends when its context does.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r ctxReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}

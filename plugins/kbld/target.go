@@ -122,7 +122,7 @@ func (r *run) prepare(ctx context.Context, targets []*target) error {
 				return err
 			}
 			loaded, err := buildkit.Load(ctx, buildkit.Source{
-				Root: r.job.Sources.Root(), Context: s.path, Dockerfile: s.dockerfile, Options: options,
+				Root: r.job.Sources.Root(), Context: s.path, Dockerfile: s.dockerfile, Sums: r.job.Sources.Sums, Options: options,
 			}, epoch)
 			if err != nil {
 				return err

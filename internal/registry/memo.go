@@ -9,17 +9,19 @@ import (
 )
 
 // Memo returns a client like c that asks only once for each reference in [Client.Head], also when
-// many ask at the same time, and answers from memory then. It is meant for one run: what others push
-// in the meantime is not seen.
+// many ask at the same time, and answers from memory then. A registry that doesn't answer at all isn't
+// asked for anything else. It is meant for one run: what others push in the meantime is not seen.
 func (c *Client) Memo() *Client {
 	n := *c
-	n.memo = &memo{heads: map[string]*head{}}
+	n.memo = &memo{heads: map[string]*head{}, dead: map[string]error{}}
 	return &n
 }
 
 type memo struct {
 	mu    sync.Mutex
 	heads map[string]*head
+	// dead has the errors of hosts that didn't answer.
+	dead map[string]error
 }
 
 type head struct {
@@ -68,4 +70,25 @@ func (m *memo) forget(ref string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.heads, ref)
+}
+
+// unlessDead asks a host, unless it is known not to answer. Without a memo it always asks.
+func unlessDead[T any](m *memo, host string, ask func() (T, error)) (T, error) {
+	if m == nil {
+		return ask()
+	}
+	m.mu.Lock()
+	err := m.dead[host]
+	m.mu.Unlock()
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	v, err := ask()
+	if err != nil && dead(err) {
+		m.mu.Lock()
+		m.dead[host] = err
+		m.mu.Unlock()
+	}
+	return v, err
 }

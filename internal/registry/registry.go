@@ -5,7 +5,7 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,10 +25,20 @@ import (
 type Options struct {
 	// Mirrors maps a registry's host, such as docker.io, to hosts that are asked before it.
 	Mirrors map[string][]string
-	// Transport is used for all requests; nil is [remote.DefaultTransport]. Retries are put around it.
+	// CAs are PEM files with certificates that registries are trusted by, besides those of the system
+	// (or of SSL_CERT_FILE).
+	CAs []string
+	// PlainHTTP are hosts, with port if it isn't 80, that are spoken to over plain HTTP. Those on this
+	// machine and in private networks are without being listed, if they don't speak HTTPS.
+	PlainHTTP []string
+	// Transport is used for all requests; nil is one of the client's own, with CAs. Retries and limits
+	// are put around it.
 	Transport http.RoundTripper
 	// FirstWait is how long to wait before a request is sent again, at first; 0 is half a second.
 	FirstWait time.Duration
+	// Silence is how long a registry may take to answer, or to send more of an answer; 0 is half a
+	// minute. Ten times as long is allowed for storing what it was sent.
+	Silence time.Duration
 	// UserAgent names the program to registries.
 	UserAgent string
 }
@@ -58,19 +68,66 @@ func canonicalHost(host string) string {
 	return host
 }
 
-// A Client reads from and writes to registries. It is safe for concurrent use, and asks each
-// registry only once how to authenticate.
+// A Client reads from and writes to registries. It is safe for concurrent use. It asks each registry
+// only once how to authenticate, and keeps the requests to each host that are under way within a limit,
+// a lower one when a registry answers 429.
 type Client struct {
 	opts    Options
+	shared  *shared
 	session *session
 	// memo is set by Memo.
 	memo *memo
 }
 
-// New returns a client with the credentials of [Keychain].
+// shared is what clients with different credentials have in common.
+type shared struct {
+	transport http.RoundTripper
+	plain     map[string]bool
+	// trust is nil without CAs.
+	trust *trusting
+}
+
+// New returns a client with the credentials of [Keychain]. It connects to nothing.
 func New(opts Options) (*Client, error) {
-	c := &Client{opts: opts}
+	if opts.FirstWait == 0 {
+		opts.FirstWait = firstWait
+	}
+	if opts.Silence == 0 {
+		opts.Silence = defaultSilence
+	}
+	s, err := newShared(opts)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{opts: opts, shared: s}
 	return c.WithKeychain(Keychain())
+}
+
+func newShared(opts Options) (*shared, error) {
+	plain, err := plainHosts(opts.PlainHTTP)
+	if err != nil {
+		return nil, err
+	}
+	s := &shared{plain: plain}
+	rt := opts.Transport
+	if rt == nil {
+		cas, err := readCAs(opts.CAs)
+		if err != nil {
+			return nil, err
+		}
+		rt = newTransport(cas)
+		if cas != nil {
+			system, err := x509.SystemCertPool()
+			if err != nil {
+				return nil, err
+			}
+			s.trust = &trusting{next: rt, system: system, private: map[string]bool{}}
+			rt = s.trust
+		}
+	}
+	rt = checking{patient{rt, opts.Silence}}
+	s.transport = &pinging{next: &retrying{next: rt, first: opts.FirstWait, gates: &gates{}}, plain: plain, known: map[string]*ping{}}
+	return s, nil
 }
 
 // Keychain returns the user's credentials: those of the environment variables KBLD_REGISTRY_HOSTNAME,
@@ -82,28 +139,16 @@ func Keychain() authn.Keychain {
 
 // WithKeychain returns a client like c that authenticates with the credentials of kc.
 func (c *Client) WithKeychain(kc authn.Keychain) (*Client, error) {
-	rt := c.opts.Transport
-	if rt == nil {
-		rt = remote.DefaultTransport
-	}
-	first := c.opts.FirstWait
-	if first == 0 {
-		first = firstWait
-	}
 	// The library would retry by status too, without regard to Retry-After. Its retries of broken
 	// connections and of uploads stay.
 	common := []remote.Option{
-		remote.WithAuthFromKeychain(kc), remote.WithTransport(retrying{next: rt, first: first}), remote.WithRetryStatusCodes(),
-		remote.WithRetryBackoff(remote.Backoff{Duration: first, Factor: 3, Jitter: 0.1, Steps: 3}),
+		remote.WithAuthFromKeychain(kc), remote.WithTransport(c.shared.transport), remote.WithRetryStatusCodes(),
+		remote.WithRetryBackoff(remote.Backoff{Duration: c.opts.FirstWait, Factor: 3, Jitter: 0.1, Steps: 3}),
 	}
 	if c.opts.UserAgent != "" {
 		common = append(common, remote.WithUserAgent(c.opts.UserAgent))
 	}
-	s, err := newSession(common)
-	if err != nil {
-		return nil, err
-	}
-	return &Client{opts: c.opts, session: s}, nil
+	return &Client{opts: c.opts, shared: c.shared, session: newSession(common)}, nil
 }
 
 // Head asks for the descriptor of a reference: by HEAD, or by GET where a registry doesn't answer
@@ -116,18 +161,14 @@ func (c *Client) Head(ctx context.Context, ref name.Reference) (*v1.Descriptor, 
 }
 
 func (c *Client) head(ctx context.Context, ref name.Reference) (*v1.Descriptor, error) {
-	return each(c, ref, func(ref name.Reference) (*v1.Descriptor, error) {
-		desc, err := c.session.puller().Head(ctx, ref)
+	return each(c, ref, func(p *remote.Puller, ref name.Reference) (*v1.Descriptor, error) {
+		desc, err := p.Head(ctx, ref)
 		if err == nil || !worthAnotherTry(err) {
 			return desc, err
 		}
-		got, err := c.session.puller().Get(ctx, ref)
+		got, err := p.Get(ctx, ref)
 		if err != nil {
 			return nil, err
-		}
-		// The library takes any body for a manifest, also that of a proxy's login page.
-		if !json.Valid(got.Manifest) {
-			return nil, fmt.Errorf("what %s answers for %s is no manifest", ref.Context().RegistryStr(), ref.Name())
 		}
 		return &got.Descriptor, nil
 	})
@@ -135,18 +176,18 @@ func (c *Client) head(ctx context.Context, ref name.Reference) (*v1.Descriptor, 
 
 // Get asks for a manifest. Mirrors are asked first.
 func (c *Client) Get(ctx context.Context, ref name.Reference) (*remote.Descriptor, error) {
-	return each(c, ref, func(ref name.Reference) (*remote.Descriptor, error) { return c.session.puller().Get(ctx, ref) })
+	return each(c, ref, func(p *remote.Puller, ref name.Reference) (*remote.Descriptor, error) { return p.Get(ctx, ref) })
 }
 
 // List lists the tags of a repository.
 func (c *Client) List(ctx context.Context, repo name.Repository) ([]string, error) {
-	tags, err := c.session.puller().List(ctx, repo)
-	return tags, c.session.after(err)
+	return with(c.session, repo, func(p peer) ([]string, error) { return p.List(ctx, repo) })
 }
 
-// Tag lets a tag point to an image or index.
+// Tag lets a tag point to an image or index, and uploads what the repository doesn't have of it.
 func (c *Client) Tag(ctx context.Context, tag name.Tag, t remote.Taggable) error {
-	return c.session.after(c.session.pusher().Push(ctx, tag, t))
+	_, err := with(c.session, tag.Context(), func(p peer) (struct{}, error) { return struct{}{}, p.Push(ctx, tag, t) })
+	return err
 }
 
 // worthAnotherTry tells whether GET may succeed where HEAD failed: registries differ in what they
@@ -177,20 +218,23 @@ func Denied(err error) bool {
 
 // each asks the mirrors of a reference's registry, then the registry itself. The error is that of
 // the last one asked.
-func each[T any](c *Client, ref name.Reference, ask func(name.Reference) (T, error)) (T, error) {
+func each[T any](c *Client, ref name.Reference, ask func(*remote.Puller, name.Reference) (T, error)) (T, error) {
+	one := func(ref name.Reference) (T, error) {
+		return unlessDead(c.memo, ref.Context().RegistryStr(), func() (T, error) {
+			return with(c.session, ref.Context(), func(p peer) (T, error) { return ask(p.Puller, ref) })
+		})
+	}
 	for _, host := range c.opts.Mirrors[ref.Context().RegistryStr()] {
 		mirrored, err := onMirror(ref, host)
 		if err != nil {
 			var zero T
 			return zero, err
 		}
-		v, err := ask(mirrored)
-		if err = c.session.after(err); err == nil {
+		if v, err := one(mirrored); err == nil {
 			return v, nil
 		}
 	}
-	v, err := ask(ref)
-	return v, c.session.after(err)
+	return one(ref)
 }
 
 func onMirror(ref name.Reference, host string) (name.Reference, error) {

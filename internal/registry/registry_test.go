@@ -26,33 +26,41 @@ import (
 // A server is a registry in this process whose answers to manifest requests can be replaced.
 type server struct {
 	host string
+	// handler is the registry itself.
+	handler http.Handler
 
 	mu       sync.Mutex
 	requests []string
 	answer   http.HandlerFunc
+	// all lets answer have all requests.
+	all bool
 }
 
 func serve(t *testing.T) *server {
-	s := &server{}
-	handler := inprocess.New(inprocess.Logger(log.New(io.Discard, "", 0)))
-	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		answer := s.answer
-		if strings.Contains(r.URL.Path, "/manifests/") {
-			s.requests = append(s.requests, r.Method)
-		} else {
-			answer = nil
-		}
-		s.mu.Unlock()
-		if answer != nil {
-			answer(w, r)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
+	s := newServer()
+	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
 	s.host = strings.TrimPrefix(h.URL, "http://")
 	return s
+}
+
+func newServer() *server {
+	return &server{handler: inprocess.New(inprocess.Logger(log.New(io.Discard, "", 0)))}
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	answer := s.answer
+	if strings.Contains(r.URL.Path, "/manifests/") {
+		s.requests = append(s.requests, r.Method)
+	} else if !s.all {
+		answer = nil
+	}
+	s.mu.Unlock()
+	if answer == nil {
+		answer = s.handler.ServeHTTP
+	}
+	answer(w, r)
 }
 
 func (s *server) push(t *testing.T, ref string) name.Tag {

@@ -10,9 +10,11 @@ import (
 )
 
 // The bounds of retrying: with the waits doubled each time this takes 7.5 s at most, unless the
-// registry asks for more patience, up to maxWait for each try.
+// registry asks for more patience, up to maxWait for each try. What took long to fail, such as an answer
+// that never came, is tried only once more.
 const (
 	tries     = 5
+	slowTries = 2
 	firstWait = 500 * time.Millisecond
 	maxWait   = 30 * time.Second
 )
@@ -22,29 +24,61 @@ const (
 const maxDrain = 64 << 10
 
 // A retrying transport sends a request again when the registry is overloaded or has a passing
-// fault, and waits as long as Retry-After says.
+// fault, and waits as long as Retry-After says. It keeps within each host's limit.
 type retrying struct {
 	next  http.RoundTripper
 	first time.Duration
+	gates *gates
 }
 
 // RoundTrip sends the request, again and again where that may help and its body can be sent again.
-func (t retrying) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 	for try := 1; ; try++ {
-		resp, err := t.next.RoundTrip(req)
-		if err != nil || !passing(resp.StatusCode) || try == tries || !rewind(req) {
+		resp, wait, err := t.once(req, try)
+		if wait > maxWait || !again(req, resp, err, try) || !rewind(req) {
 			return resp, err
 		}
-		wait := t.wait(resp, try)
-		if wait > maxWait {
-			return resp, nil
+		if resp != nil {
+			_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+			resp.Body.Close()
 		}
-		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
-		resp.Body.Close()
 		if err := sleep(req.Context(), wait); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// once sends the request once, when it is its turn, and returns how long to wait before the next try.
+func (t *retrying) once(req *http.Request, try int) (*http.Response, time.Duration, error) {
+	g := t.gates.of(req.URL.Host)
+	if counts := req.Body == nil || req.Body == http.NoBody; counts {
+		if err := g.enter(req.Context(), try > 1); err != nil {
+			return nil, 0, err
+		}
+		defer g.leave()
+	} else if err := g.pause(req.Context()); err != nil {
+		return nil, 0, err
+	}
+	began := time.Now()
+	resp, err := t.next.RoundTrip(req)
+	wait := t.wait(resp, try)
+	switch {
+	case err != nil:
+	case resp.StatusCode == http.StatusTooManyRequests && wait <= maxWait:
+		g.tooMany(began, wait)
+	case !passing(resp.StatusCode):
+		g.wentWell()
+	}
+	return resp, wait, err
+}
+
+// again tells whether a request should be sent again after its try. What may have arrived, and changed
+// something, isn't.
+func again(req *http.Request, resp *http.Response, err error, try int) bool {
+	if err != nil {
+		return passingFault(err) && reads(req) && try < slowTries
+	}
+	return passing(resp.StatusCode) && try < tries
 }
 
 // passing tells whether a later request may get another answer.
@@ -55,6 +89,11 @@ func passing(status int) bool {
 		return true
 	}
 	return false
+}
+
+// reads tells whether a request only reads.
+func reads(req *http.Request) bool {
+	return req.Method == http.MethodGet || req.Method == http.MethodHead
 }
 
 // rewind makes the request ready to be sent again.
@@ -74,14 +113,17 @@ func rewind(req *http.Request) bool {
 }
 
 // wait is how long to wait after an answer: what Retry-After says, else the first wait doubled with
-// each try, and up to half as much more, so that many clients don't come back at once.
-func (t retrying) wait(resp *http.Response, try int) time.Duration {
-	after := resp.Header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(after); err == nil {
-		return max(0, time.Until(at))
+// each try, and up to half as much more, so that many clients don't come back at once. The answer is
+// nil when there was none.
+func (t *retrying) wait(resp *http.Response, try int) time.Duration {
+	if resp != nil {
+		after := resp.Header.Get("Retry-After")
+		if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
+			return time.Duration(seconds) * time.Second
+		}
+		if at, err := http.ParseTime(after); err == nil {
+			return max(0, time.Until(at))
+		}
 	}
 	wait := t.first << (try - 1)
 	return wait + rand.N(wait/2+1)

@@ -5,61 +5,64 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// A session is what the library knows of registries: how each wants to be authenticated with. The
+// A session is what the library knows of repositories: how each wants to be authenticated with. The
 // library also remembers an attempt to find out that failed, or that was interrupted, and would answer
-// everything with it from then on; so the session begins anew then.
+// everything with it from then on; so a repository begins anew then.
 type session struct {
 	options []remote.Option
 
-	mu   sync.Mutex
-	pull *remote.Puller
-	push *remote.Pusher
+	mu    sync.Mutex
+	peers map[name.Repository]peer
 }
 
-func newSession(options []remote.Option) (*session, error) {
-	s := &session{options: options}
-	return s, s.begin()
+// A peer is the library's view of one repository.
+type peer struct {
+	*remote.Puller
+	*remote.Pusher
 }
 
-func (s *session) begin() error {
+func newSession(options []remote.Option) *session {
+	return &session{options: options, peers: map[name.Repository]peer{}}
+}
+
+func (s *session) peer(repo name.Repository) (peer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.peers[repo]; ok {
+		return p, nil
+	}
 	pull, err := remote.NewPuller(s.options...)
 	if err != nil {
-		return err
+		return peer{}, err
 	}
 	push, err := remote.NewPusher(s.options...)
 	if err != nil {
-		return err
+		return peer{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pull, s.push = pull, push
-	return nil
+	s.peers[repo] = peer{pull, push}
+	return s.peers[repo], nil
 }
 
-func (s *session) puller() *remote.Puller {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pull
-}
-
-func (s *session) pusher() *remote.Pusher {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.push
-}
-
-// after looks at how a call ended, and returns its error.
-func (s *session) after(err error) error {
-	if err == nil || NotFound(err) {
-		return err
+// with calls do with what is known of a repository, and looks at how that ended.
+func with[T any](s *session, repo name.Repository, do func(peer) (T, error)) (T, error) {
+	p, err := s.peer(repo)
+	if err != nil {
+		var zero T
+		return zero, err
 	}
-	if failed := s.begin(); failed != nil {
-		return errors.Join(err, failed)
+	v, err := do(p)
+	if err != nil && !NotFound(err) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.peers[repo] == p {
+			delete(s.peers, repo)
+		}
 	}
-	return err
+	return v, err
 }
 
 func interrupted(err error) bool {

@@ -46,9 +46,18 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	w, handler := emptyWorld(t)
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	w.connect(strings.TrimPrefix(server.URL, "http://"), registry.Options{})
+	return w
+}
+
+// emptyWorld returns a world that isn't connected to its registry yet.
+func emptyWorld(t testing.TB) (*world, http.Handler) {
 	w := &world{t: t, builder: &fakeBuilder{}}
 	handler := inprocess.New(inprocess.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	return w, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		w.requests = append(w.requests, r.Method+" "+r.URL.Path)
 		answer := w.answer
@@ -56,15 +65,18 @@ func newWorld(t testing.TB) *world {
 		if answer == nil || !answer(rw, r) {
 			handler.ServeHTTP(rw, r)
 		}
-	}))
-	t.Cleanup(server.Close)
-	w.host = strings.TrimPrefix(server.URL, "http://")
-	client, err := registry.New(registry.Options{FirstWait: time.Millisecond})
+	})
+}
+
+// connect makes the client of a world whose registry is at host.
+func (w *world) connect(host string, opts registry.Options) {
+	w.t.Helper()
+	opts.FirstWait = time.Millisecond
+	client, err := registry.New(opts)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.client = client
-	return w
+	w.host, w.client = host, client
 }
 
 func (w *world) plugin() stages.Plugin {
@@ -99,7 +111,7 @@ func (w *world) push(ref, content string) string {
 		w.t.Fatal(err)
 	}
 	img := imageOf(w.t, content)
-	if err := remote.Write(tag, img); err != nil {
+	if err := w.client.Tag(w.t.Context(), tag, img); err != nil {
 		w.t.Fatal(err)
 	}
 	digest, err := img.Digest()

@@ -16,8 +16,9 @@ import (
 	"strake.dev/strake/stages"
 )
 
-// lookups is how many references are asked for at the same time.
-const lookups = 16
+// lookups is how many references are looked up at the same time. Each registry has a limit of its own,
+// which the client keeps to.
+const lookups = 256
 
 // A run is one execution of the step.
 type run struct {

@@ -129,7 +129,7 @@ func TestSameAsKbld(t *testing.T) {
 }
 
 // real runs kbld itself.
-func real(t *testing.T, text string) (string, []lockconfig.ImageRef, error) {
+func real(t testing.TB, text string, set ...func(*kbldcmd.ResolveOptions)) (string, []lockconfig.ImageRef, error) {
 	t.Helper()
 	dir := t.TempDir()
 	file, lock := filepath.Join(dir, "all.yaml"), filepath.Join(dir, "lock.yaml")
@@ -141,6 +141,9 @@ func real(t *testing.T, text string) (string, []lockconfig.ImageRef, error) {
 	o.RegistryFlags.VerifyCerts = true
 	o.BuildConcurrency, o.ImagesAnnotation, o.OriginsAnnotation, o.AllowedToBuild = 4, true, true, true
 	o.ImgpkgLockOutput = lock
+	for _, set := range set {
+		set(o)
+	}
 	logger := kbldlog.NewLogger(io.Discard)
 	docs, err := o.ResolveResources(&logger, logger.NewPrefixedWriter(""))
 	if err != nil && strings.Contains(err.Error(), "Expected ref to be in digest form") {

@@ -1,0 +1,125 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// maxPing is how much of the answer to a ping is kept, in bytes.
+const maxPing = 64 << 10
+
+// A pinging transport asks each registry only once how to authenticate: the library does so for each
+// repository. Only what tells how is kept; a registry that fails to is asked again next time.
+type pinging struct {
+	next http.RoundTripper
+	// plain are the hosts to ask over plain HTTP.
+	plain map[string]bool
+
+	mu    sync.Mutex
+	known map[string]*ping
+}
+
+type ping struct {
+	done chan struct{}
+	resp *http.Response
+	body []byte
+	err  error
+}
+
+// RoundTrip answers a ping from memory where it can.
+func (t *pinging) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodGet || req.URL.Path != "/v2/" || req.Header.Get("Authorization") != "" {
+		return t.next.RoundTrip(req)
+	}
+	if req.URL.Scheme == "https" && t.speaksPlain(req.URL.Host) {
+		// The library takes the scheme of the answered request for everything that follows.
+		req = req.Clone(req.Context())
+		req.URL.Scheme = "http"
+	}
+	key := req.URL.Scheme + "://" + req.URL.Host
+	for {
+		p, mine := t.entry(key)
+		if mine {
+			p.ask(t.next, req)
+			if !p.tells() {
+				t.forget(key)
+			}
+			close(p.done)
+			return p.answer(req)
+		}
+		select {
+		case <-req.Context().Done():
+			return nil, context.Cause(req.Context())
+		case <-p.done:
+		}
+		if !interrupted(p.err) {
+			return p.answer(req)
+		}
+	}
+}
+
+// speaksPlain tells whether a host is to be asked over plain HTTP, or has answered so before.
+func (t *pinging) speaksPlain(host string) bool {
+	if t.plain[host] {
+		return true
+	}
+	t.mu.Lock()
+	p := t.known["http://"+host]
+	t.mu.Unlock()
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return p.tells()
+	default:
+		return false
+	}
+}
+
+// entry returns the ping of an address, and whether the caller has made it and has to ask.
+func (t *pinging) entry(key string) (*ping, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p, ok := t.known[key]; ok {
+		return p, false
+	}
+	p := &ping{done: make(chan struct{})}
+	t.known[key] = p
+	return p, true
+}
+
+func (t *pinging) forget(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.known, key)
+}
+
+func (p *ping) ask(next http.RoundTripper, req *http.Request) {
+	if p.resp, p.err = next.RoundTrip(req); p.err != nil {
+		return
+	}
+	defer p.resp.Body.Close()
+	p.body, p.err = io.ReadAll(io.LimitReader(p.resp.Body, maxPing))
+}
+
+// tells tells whether the answer says how to authenticate. It must have come.
+func (p *ping) tells() bool {
+	return p.err == nil && (p.resp.StatusCode == http.StatusOK || p.resp.StatusCode == http.StatusUnauthorized)
+}
+
+// answer makes a copy of the answer for a request.
+func (p *ping) answer(req *http.Request) (*http.Response, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	resp := *p.resp
+	resp.Header = resp.Header.Clone()
+	resp.Body = io.NopCloser(bytes.NewReader(p.body))
+	resp.ContentLength = int64(len(p.body))
+	resp.Request = req
+	return &resp, nil
+}

@@ -2,10 +2,12 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -64,6 +66,21 @@ func dead(err error) bool {
 func passingFault(err error) bool {
 	f, ok := errors.AsType[*Fault](err)
 	return ok && f.passing
+}
+
+// Untrusted tells whether an error says that nobody vouches for a registry's certificate.
+func Untrusted(err error) bool {
+	_, ok := errors.AsType[x509.UnknownAuthorityError](err)
+	return ok
+}
+
+// PlainOnly tells whether an error says that a registry speaks plain HTTP where HTTPS was expected.
+func PlainOnly(err error) bool { return errors.Is(err, http.ErrSchemeMismatch) }
+
+// Limited tells whether an error says that a registry has been asked too often.
+func Limited(err error) bool {
+	te, ok := errors.AsType[*transport.Error](err)
+	return ok && te.StatusCode == http.StatusTooManyRequests
 }
 
 // Reason is what an error of a [Client] says, without the request that it came from.

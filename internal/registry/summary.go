@@ -9,10 +9,11 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// maxManifest is how much of a manifest or configuration is read, in bytes.
-const maxManifest = 16 << 20
+// maxConfig is how much of a configuration is read, in bytes.
+const maxConfig = 16 << 20
 
 // unknown is the platform of what isn't for one, such as an attestation.
 const unknown = "unknown"
@@ -45,8 +46,8 @@ func (c *Client) Summary(ctx context.Context, ref name.Reference) (Summary, erro
 			}
 			return got.Manifest, nil
 		}
-		return each(c, digest, func(ref name.Reference) ([]byte, error) {
-			return c.blob(ctx, ref.Context().Digest(want.Digest.String()))
+		return each(c, digest, func(p *remote.Puller, ref name.Reference) ([]byte, error) {
+			return blob(ctx, p, ref.Context().Digest(want.Digest.String()))
 		})
 	})
 	if err != nil {
@@ -55,8 +56,8 @@ func (c *Client) Summary(ctx context.Context, ref name.Reference) (Summary, erro
 	return s, nil
 }
 
-func (c *Client) blob(ctx context.Context, digest name.Digest) ([]byte, error) {
-	layer, err := c.session.puller().Layer(ctx, digest)
+func blob(ctx context.Context, p *remote.Puller, digest name.Digest) ([]byte, error) {
+	layer, err := p.Layer(ctx, digest)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (c *Client) blob(ctx context.Context, digest name.Digest) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, maxManifest))
+	return io.ReadAll(io.LimitReader(r, maxConfig))
 }
 
 // Summarize sums up an image or index. read returns the content of a manifest or configuration.

@@ -127,14 +127,24 @@ func explain(err error, ref name.Reference) error {
 		return stages.WithHint(fmt.Errorf("no access to %s: %s", ref.Name(), answer(err)),
 			"log in with a docker config or KBLD_REGISTRY_*; many registries answer like this also when the repository doesn't exist")
 	}
-	return fmt.Errorf("can't read %s: %s", ref.Name(), answer(err))
+	said := fmt.Errorf("can't read %s: %s", ref.Name(), answer(err))
+	host := ref.Context().RegistryStr()
+	switch {
+	case registry.Untrusted(err):
+		return stages.WithHint(said, "give the file of its CA certificate with --registry-ca-cert-path")
+	case registry.PlainOnly(err):
+		return stages.WithHint(said, "allow plain HTTP with --registry-plain-http %s", host)
+	case registry.Limited(err):
+		return stages.WithHint(said, "it limits how often it is asked: log in, or ask a mirror first with --registry-mirror %s=MIRROR", host)
+	}
+	return said
 }
 
 // answer is what a registry has answered, without the request: that is for us to know.
 func answer(err error) string {
 	var te *transport.Error
 	if !errors.As(err, &te) {
-		return err.Error()
+		return registry.Reason(err)
 	}
 	said := []string{fmt.Sprintf("the registry answers %d %s", te.StatusCode, http.StatusText(te.StatusCode))}
 	for _, d := range te.Errors {

@@ -48,7 +48,7 @@ func (r *run) newTarget(w want) (*target, error) {
 			"add “destinations: [{image: %s, newImage: registry.example.com/team/%s}]” to the kbld Config", w.url, lastPart(w.url))
 	}
 	d := destinations[i]
-	repo, err := name.NewRepository(d.NewImage, name.WeakValidation)
+	repo, err := r.registry.Repository(d.NewImage)
 	if err != nil {
 		return nil, stages.WithHint(fmt.Errorf("destination %q is not the name of a repository: %w", d.NewImage, err),
 			"newImage has neither tag nor digest; “tags” adds tags")

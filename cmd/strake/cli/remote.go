@@ -14,7 +14,7 @@ import (
 // remoteFlags say where clusters, registries and builders are.
 type remoteFlags struct {
 	kubeconfig, context string
-	mirrors             []string
+	mirrors, cas, plain []string
 	buildkit, tlsDir    string
 	entitlements        []string
 }
@@ -26,6 +26,10 @@ func (f *remoteFlags) add(flags *pflag.FlagSet) {
 	fromEnv(flags, "context", "STRAKE_CONTEXT")
 	flags.StringArrayVar(&f.mirrors, "registry-mirror", nil, "ask a mirror before a registry: `HOST=MIRROR`, such as docker.io=mirror.example.com (repeatable)")
 	fromEnv(flags, "registry-mirror", "STRAKE_REGISTRY_MIRRORS")
+	flags.StringArrayVar(&f.cas, "registry-ca-cert-path", nil, "trust registries by the CA certificates of a PEM `FILE` too, besides the system's (repeatable)")
+	fromEnv(flags, "registry-ca-cert-path", "STRAKE_REGISTRY_CA_CERT_PATH")
+	flags.StringArrayVar(&f.plain, "registry-plain-http", nil, "speak plain HTTP with the registry at `HOST` or HOST:PORT (repeatable)")
+	fromEnv(flags, "registry-plain-http", "STRAKE_REGISTRY_PLAIN_HTTP")
 	flags.StringVar(&f.buildkit, "buildkit-addr", "", "`ADDRESS` of the BuildKit daemon for Apps that name none, or several addresses separated by commas; before BUILDKIT_HOST")
 	fromEnv(flags, "buildkit-addr", "STRAKE_BUILDKIT_ADDR")
 	flags.StringVar(&f.tlsDir, "buildkit-tls-dir", "", "`FOLDER` with ca.pem, cert.pem and key.pem for BuildKit daemons at tcp:// addresses")
@@ -39,7 +43,7 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 	if err != nil {
 		return plugins.Deps{}, err
 	}
-	images, err := registry.New(registry.Options{Mirrors: mirrors, UserAgent: userAgent})
+	images, err := registry.New(registry.Options{Mirrors: mirrors, CAs: f.cas, PlainHTTP: f.plain, UserAgent: userAgent})
 	if err != nil {
 		return plugins.Deps{}, err
 	}

@@ -275,7 +275,8 @@ func TestConnectionsAreReused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(connections) > 40 {
+	// A new one may be on its way when an old one gets free.
+	if len(connections) > 100 {
 		t.Errorf("%d connections for 200 requests", len(connections))
 	}
 }

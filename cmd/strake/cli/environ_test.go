@@ -11,17 +11,19 @@ import (
 
 // variables are all of strake's own, with the flag that each equals and a value for it.
 var variables = map[string]struct{ flag, value, want string }{
-	"STRAKE_FILE":             {"file", "x.yaml", "x.yaml"},
-	"STRAKE_WORKSPACE":        {"workspace", "/w", "/w"},
-	"STRAKE_LOCK_FILE":        {"lock-file", "l.yaml", "l.yaml"},
-	"STRAKE_LOCKED":           {"locked", "true", "true"},
-	"STRAKE_OUTPUT":           {"output", "json", "json"},
-	"STRAKE_PROGRESS":         {"progress", "plain", "plain"},
-	"STRAKE_TIMEOUT":          {"timeout", "5m", "5m0s"},
-	"STRAKE_KUBECONFIG":       {"kubeconfig", "k", "k"},
-	"STRAKE_CONTEXT":          {"context", "c", "c"},
-	"STRAKE_REGISTRY_MIRRORS": {"registry-mirror", "docker.io=a,quay.io=b", "[docker.io=a,quay.io=b]"},
-	"STRAKE_BUILDKIT_ADDR":    {"buildkit-addr", "tcp://b:1", "tcp://b:1"},
+	"STRAKE_FILE":                  {"file", "x.yaml", "x.yaml"},
+	"STRAKE_WORKSPACE":             {"workspace", "/w", "/w"},
+	"STRAKE_LOCK_FILE":             {"lock-file", "l.yaml", "l.yaml"},
+	"STRAKE_LOCKED":                {"locked", "true", "true"},
+	"STRAKE_OUTPUT":                {"output", "json", "json"},
+	"STRAKE_PROGRESS":              {"progress", "plain", "plain"},
+	"STRAKE_TIMEOUT":               {"timeout", "5m", "5m0s"},
+	"STRAKE_KUBECONFIG":            {"kubeconfig", "k", "k"},
+	"STRAKE_CONTEXT":               {"context", "c", "c"},
+	"STRAKE_REGISTRY_MIRRORS":      {"registry-mirror", "docker.io=a,quay.io=b", "[docker.io=a,quay.io=b]"},
+	"STRAKE_REGISTRY_CA_CERT_PATH": {"registry-ca-cert-path", "a.pem,b.pem", "[a.pem,b.pem]"},
+	"STRAKE_REGISTRY_PLAIN_HTTP":   {"registry-plain-http", "a:1,b", "[a:1,b]"},
+	"STRAKE_BUILDKIT_ADDR":         {"buildkit-addr", "tcp://b:1", "tcp://b:1"},
 }
 
 func commandsOf(root *cobra.Command) []*cobra.Command {

@@ -62,8 +62,8 @@ func dead(err error) bool {
 	return ok && op.Op == "dial"
 }
 
-// passingFault tells whether a request may succeed if it is sent again.
-func passingFault(err error) bool {
+// Passing tells whether an error is a fault that may be gone when the same is asked again.
+func Passing(err error) bool {
 	f, ok := errors.AsType[*Fault](err)
 	return ok && f.passing
 }

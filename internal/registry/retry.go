@@ -76,7 +76,7 @@ func (t *retrying) once(req *http.Request, try int) (*http.Response, time.Durati
 // something, isn't.
 func again(req *http.Request, resp *http.Response, err error, try int) bool {
 	if err != nil {
-		return passingFault(err) && reads(req) && try < slowTries
+		return Passing(err) && reads(req) && try < slowTries
 	}
 	return passing(resp.StatusCode) && try < tries
 }

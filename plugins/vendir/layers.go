@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir/download"
 	"strake.dev/strake/plugins/vendir/unpack"
 	"strake.dev/strake/stages"
@@ -73,7 +74,7 @@ func blob(ctx context.Context, f *os.File, l v1.Layer, progress func(int64)) (in
 			return n, nil
 		case ctx.Err() != nil:
 			return 0, ctx.Err()
-		case attempt == blobAttempts || !download.Transient(err):
+		case attempt == blobAttempts || !download.Transient(err) && !registry.Passing(err):
 			return 0, err
 		}
 		select {

@@ -24,6 +24,7 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_REGISTRY_CA_CERT_PATH": {"registry-ca-cert-path", "a.pem,b.pem", "[a.pem,b.pem]"},
 	"STRAKE_REGISTRY_PLAIN_HTTP":   {"registry-plain-http", "a:1,b", "[a:1,b]"},
 	"STRAKE_BUILDKIT_ADDR":         {"buildkit-addr", "tcp://b:1", "tcp://b:1"},
+	"STRAKE_BUILDKIT_TLS_DIR":      {"buildkit-tls-dir", "d", "d"},
 }
 
 func commandsOf(root *cobra.Command) []*cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/moby/buildkit/client"
 
@@ -19,6 +20,8 @@ type Output struct {
 	Daemons []Daemon
 	// Push are the tags to push the image under, of registries that all speak HTTPS, or all HTTP.
 	Push []name.Tag
+	// Keychain has the credentials of this build; nil is that of the client.
+	Keychain authn.Keychain
 	// Through is the client to push with. The daemon sends it the image then, and need not reach the
 	// registries, know their certificates or have credentials for them. Nil lets the daemon push.
 	Through *registry.Client

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/secrets"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
@@ -20,8 +21,11 @@ import (
 const agentVariable = "SSH_AUTH_SOCK"
 
 // attachables are what the daemon may ask for during a build: credentials, secrets, SSH agents.
-func (c *Client) attachables(o Options, hide func([]byte)) ([]session.Attachable, error) {
-	list := []session.Attachable{credentials(c.opts.Keychain)}
+func (c *Client) attachables(o Options, keychain authn.Keychain, hide func([]byte)) ([]session.Attachable, error) {
+	if keychain == nil {
+		keychain = c.opts.Keychain
+	}
+	list := []session.Attachable{credentials(keychain)}
 	if len(o.Secrets) > 0 {
 		list = append(list, secretsprovider.NewSecretProvider(newSecretStore(o.Secrets, hide)))
 	}

@@ -93,7 +93,7 @@ func (j *job) prepare() error {
 	for _, value := range secretValues(append(slices.Clone(j.cacheFrom), j.cacheTo...)...) {
 		j.hidden.add([]byte(value))
 	}
-	j.session, err = j.client.attachables(o, j.hidden.add)
+	j.session, err = j.client.attachables(o, j.out.Keychain, j.hidden.add)
 	return err
 }
 

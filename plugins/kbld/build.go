@@ -19,14 +19,17 @@ import (
 
 // build builds what isn't there, equal input only once. The first failure ends the others.
 func (r *run) build(ctx context.Context, targets []*target) error {
-	type place struct{ digest, scheme string }
+	type place struct {
+		digest, scheme string
+		files          output
+	}
 	groups := map[place][]*target{}
 	var order []place
 	for _, t := range targets {
 		if t.action != actionBuilt {
 			continue
 		}
-		key := place{t.parts.Digest(), t.repo.Scheme()}
+		key := place{t.parts.Digest(), t.repo.Scheme(), t.source.output}
 		if groups[key] == nil {
 			order = append(order, key)
 		}
@@ -62,11 +65,20 @@ func (r *run) build(ctx context.Context, targets []*target) error {
 // buildGroup builds the one input of several targets, and pushes it to all their repositories.
 func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group []*target) error {
 	first := group[0]
+	files, err := first.source.output.on(r.job)
+	if err != nil {
+		return err
+	}
 	result, err := r.deps.Builder.Build(ctx, first.loaded, buildkit.Output{
-		Daemons: daemons,
-		Push:    tagsOf(group),
-		Name:    first.ref,
-		Cache:   fmt.Sprintf("strake/%s/%s/%s/%s", r.job.App.Namespace, r.job.App.Name, first.source.path, first.source.dockerfile),
+		Daemons:  daemons,
+		Push:     tagsOf(group),
+		Keychain: r.keychain,
+		Layout:   files.OCILayout,
+		Archive:  files.Tar,
+		Tag:      first.parts.Tag(),
+		Temp:     r.job.Temp,
+		Name:     first.ref,
+		Cache:    fmt.Sprintf("strake/%s/%s/%s/%s", r.job.App.Namespace, r.job.App.Name, first.source.path, first.source.dockerfile),
 	}, r.job.Events)
 	if err != nil {
 		return err
@@ -83,11 +95,17 @@ func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group [
 
 // announce tells what is, or would be, built and pushed for a group.
 func (r *run) announce(group []*target) {
-	for i, tag := range tagsOf(group) {
-		if i == 0 {
-			r.change(stages.Change{Op: "build", Kind: "image", Name: tag.Name(), Reason: group[0].reason})
-		}
-		r.change(stages.Change{Op: "push", Kind: "image", Name: tag.Name(), Reason: group[0].reason})
+	tags, first := tagsOf(group), group[0]
+	name := first.repoText()
+	if len(tags) > 0 {
+		name = tags[0].Name()
+	}
+	r.change(stages.Change{Op: "build", Kind: "image", Name: name, Reason: first.reason})
+	for _, place := range first.source.output.places() {
+		r.change(stages.Change{Op: "create", Kind: "file", Name: place, Reason: first.reason})
+	}
+	for _, tag := range tags {
+		r.change(stages.Change{Op: "push", Kind: "image", Name: tag.Name(), Reason: first.reason})
 	}
 }
 
@@ -95,6 +113,9 @@ func (r *run) announce(group []*target) {
 func tagsOf(group []*target) []name.Tag {
 	byName := map[string]name.Tag{}
 	for _, t := range group {
+		if t.filesOnly {
+			continue
+		}
 		byName[t.tag().Name()] = t.tag()
 	}
 	var tags []name.Tag
@@ -144,6 +165,10 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 	}
 	if t.digest == "" {
 		i.url, i.pending = t.tag().Name(), true
+		return i, nil
+	}
+	if t.filesOnly {
+		i.url = t.fileReference()
 		return i, nil
 	}
 	if i.url, _, err = kbldimage.NewDigestedImageFromParts(t.repo.Name(), t.digest).URL(); err != nil {

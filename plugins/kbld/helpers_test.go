@@ -154,8 +154,9 @@ type fakeBuilder struct {
 	hook func(ctx context.Context) error
 }
 
-func (f *fakeBuilder) Check() error           { return nil }
-func (f *fakeBuilder) Epoch() (string, error) { return "0", nil }
+func (f *fakeBuilder) Check() error                   { return nil }
+func (f *fakeBuilder) Permits(buildkit.Options) error { return nil }
+func (f *fakeBuilder) Epoch() (string, error)         { return "0", nil }
 
 func (f *fakeBuilder) Daemons(context.Context, buildkit.Choice, stages.Observer) ([]buildkit.Daemon, error) {
 	return nil, nil

@@ -3,7 +3,10 @@ package kbld
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/registry"
@@ -29,6 +32,8 @@ type Deps struct {
 type Builder interface {
 	// Check tells whether what the builder was set up with is well-formed. It asks no daemon.
 	Check() error
+	// Permits tells whether a build may ask for what the options say.
+	Permits(o buildkit.Options) error
 	// Daemons returns the daemons to build with, given what the App says. It may ask the cluster.
 	Daemons(ctx context.Context, app buildkit.Choice, events stages.Observer) ([]buildkit.Daemon, error)
 	// Epoch is the SOURCE_DATE_EPOCH that the environment asks for, or empty.
@@ -82,7 +87,11 @@ func (s *step) Check(_ context.Context, job *stages.Job) error {
 	}
 	var found []error
 	for i := range s.config.own.sources {
-		found = append(found, s.config.own.sources[i].check(job))
+		source := &s.config.own.sources[i]
+		found = append(found, source.check(job))
+		if err := s.deps.Builder.Permits(source.options); err != nil {
+			found = append(found, source.named(err))
+		}
 	}
 	if err := errors.Join(found...); err != nil {
 		return err
@@ -98,6 +107,30 @@ func cacheFolder(job *stages.Job) string {
 	return filepath.Join(job.Cache, "kbld")
 }
 
+// client returns the registry's client, with the credentials of the step's Secrets if there are any:
+// those go before the user's own.
+func (s *step) client(ctx context.Context, job *stages.Job) (*registry.Client, authn.Keychain, error) {
+	if len(s.config.SecretRefs) == 0 {
+		return s.deps.Registry, nil, nil
+	}
+	var all registry.Credentials
+	for i, ref := range s.config.SecretRefs {
+		field := fmt.Sprintf("secretRefs[%d]", i)
+		data, err := job.Objects.Secret(ctx, ref.Name)
+		if err != nil {
+			return nil, nil, missing(field, ref.Name, err)
+		}
+		credentials, err := registry.SecretKeychain(data, "")
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: Secret %s: %w", field, ref.Name, err)
+		}
+		all = append(all, credentials...)
+	}
+	keychain := authn.NewMultiKeychain(all, registry.Keychain())
+	client, err := s.deps.Registry.WithKeychain(keychain)
+	return client, keychain, err
+}
+
 func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Result, []stages.Change, error) {
 	if err := ctx.Err(); err != nil {
 		return stages.Result{}, nil, err
@@ -109,9 +142,13 @@ func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Res
 	for _, text := range in.ignored {
 		stages.Warn(job.Events, text)
 	}
-	memo := s.deps.Registry.Memo()
+	client, keychain, err := s.client(ctx, job)
+	if err != nil {
+		return stages.Result{}, nil, err
+	}
+	memo := client.Memo()
 	r := &run{
-		input: in, job: job, deps: s.deps, registry: memo,
+		input: in, job: job, deps: s.deps, registry: memo, keychain: keychain,
 		resolver: &buildkit.Lookup{Registry: memo, Dir: cacheFolder(job), Temp: job.Temp, UserAgent: s.deps.UserAgent},
 		daemon:   s.config.Buildkit, plan: plan, images: map[string]image{},
 	}

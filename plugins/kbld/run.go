@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"golang.org/x/sync/errgroup"
 
 	"strake.dev/strake/internal/buildkit"
@@ -26,6 +27,8 @@ type run struct {
 	job      *stages.Job
 	deps     Deps
 	registry *registry.Client
+	// keychain has the credentials of the step's own Secrets; nil when there are none.
+	keychain authn.Keychain
 	// resolver tells what builds take from elsewhere.
 	resolver buildkit.Resolver
 	// daemon is what the App says of where to build.
@@ -97,7 +100,7 @@ func (r *run) lookUp(ctx context.Context, plain []want, targets []*target) error
 		tasks[w.ref] = func() error { return r.resolve(ctx, w) }
 	}
 	for _, t := range targets {
-		tasks[t.ref] = func() error { return r.reuse(ctx, t) }
+		tasks[t.ref] = func() error { return r.find(ctx, t) }
 	}
 	return inParallel(ctx, lookups, tasks)
 }

@@ -135,21 +135,25 @@ func (s *source) check(job *stages.Job) error {
 	var found []error
 	for _, one := range s.secrets {
 		if err := one.check(job); err != nil {
-			found = append(found, fmt.Errorf("source %s: %w", s.name(), err))
+			found = append(found, s.named(err))
 		}
 	}
 	for _, k := range s.ssh {
 		if len(k.Paths) == 0 && os.Getenv("SSH_AUTH_SOCK") == "" {
-			err := fmt.Errorf("source %s: ssh %s: environment variable SSH_AUTH_SOCK is not set", s.name(), k.ID)
-			found = append(found, stages.WithHint(err, "start an SSH agent, or name a key: “ssh: [{id: %s, paths: [FILE]}]”", k.ID))
+			err := fmt.Errorf("ssh %s: environment variable SSH_AUTH_SOCK is not set", k.ID)
+			found = append(found, stages.WithHint(s.named(err), "start an SSH agent, or name a key: “ssh: [{id: %s, paths: [FILE]}]”", k.ID))
 		}
 	}
 	return errors.Join(found...)
 }
 
-// name is what the source is called in messages.
-func (s *source) name() string {
-	return cmp.Or(s.config.Image, s.config.ImageRepo)
+// named adds to an error which source it is about.
+func (s *source) named(err error) error {
+	named := fmt.Errorf("source %s: %w", cmp.Or(s.config.Image, s.config.ImageRepo), err)
+	if hint := stages.Hint(err); hint != "" {
+		return stages.WithHint(named, "%s", hint)
+	}
+	return named
 }
 
 func (s secret) check(job *stages.Job) error {

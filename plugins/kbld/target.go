@@ -26,6 +26,8 @@ type target struct {
 	// locked is the lock file's entry for the reference; its Image is empty when there is none.
 	locked     schema.LockedImage
 	lockedPins buildkit.Pins
+	// filesOnly tells that it is pushed nowhere.
+	filesOnly bool
 
 	loaded *buildkit.Build
 	pins   buildkit.Pins
@@ -43,7 +45,10 @@ func (r *run) newTarget(w want) (*target, error) {
 	m := kbldimage.NewMatcher(w.url)
 	destinations := r.conf.ImageDestinations()
 	i := slices.IndexFunc(destinations, func(d kbldconfig.ImageDestination) bool { return m.Matches(d.ImageRef) })
-	if i < 0 {
+	switch {
+	case i < 0 && w.source.output.given():
+		return r.newFileTarget(w)
+	case i < 0:
 		return nil, stages.WithHint(errors.New("has a source, but no destination to push it to"),
 			"add “destinations: [{image: %s, newImage: registry.example.com/team/%s}]” to the kbld Config", w.url, lastPart(w.url))
 	}
@@ -119,6 +124,9 @@ func (r *run) prepare(ctx context.Context, targets []*target) error {
 		tasks[ts[0].ref] = func() error {
 			options, err := s.optionsFor(r.job)
 			if err != nil {
+				return err
+			}
+			if err := r.deps.Builder.Permits(options); err != nil {
 				return err
 			}
 			loaded, err := buildkit.Load(ctx, buildkit.Source{

@@ -1,0 +1,3 @@
+module example.com/multi-arch
+
+go 1.26

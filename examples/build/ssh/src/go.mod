@@ -1,0 +1,3 @@
+module example.com/ssh
+
+go 1.26

@@ -26,6 +26,10 @@ type Options struct {
 	LockFile string
 	// Locked makes everything that is not in the lock file, or differs from it, an error.
 	Locked bool
+	// Move names the entries of the lock file that are resolved anew while all others stay as they are:
+	// paths of sources, references of images, and what images are built from. The lock file is written
+	// then. Naming one that the lock file doesn't have is a [*UnknownEntryError].
+	Move []string
 	// From and Until leave out the steps before and after a stage; empty for all.
 	From, Until stages.Stage
 	// Values are the values of --set.
@@ -47,6 +51,8 @@ type Report struct {
 	Changes []stages.Change
 	// LockChanged tells whether the lock file was written.
 	LockChanged bool
+	// Moves are what has moved in the lock file, if it was written.
+	Moves []schema.Move
 }
 
 // mode says what is done with steps that change something outside of the workspace.
@@ -81,7 +87,10 @@ func (p *Plan) execute(ctx context.Context, opts Options, m mode) (*Report, erro
 
 // within runs the steps in the workspace, which no other run uses meanwhile.
 func (r *run) within(ctx context.Context) (err error) {
-	if r.lock, err = readLock(r.opts.LockFile, r.opts.Locked); err != nil {
+	if r.lock, err = readLock(r.opts.LockFile, r.opts.Locked || len(r.opts.Move) > 0); err != nil {
+		return err
+	}
+	if err := release(r.lock, r.opts.Move); err != nil {
 		return err
 	}
 	r.ws, err = openWorkspace(ctx, r.opts.Workspace, func() {
@@ -278,7 +287,7 @@ func (r *run) settleLock(done int) error {
 		}
 	}
 	r.newLock.Sort()
-	if r.lock.Enforce {
+	if r.lock.Enforce && len(r.opts.Move) == 0 {
 		if r.provisional {
 			return nil // the steps themselves have refused what differs
 		}
@@ -289,6 +298,9 @@ func (r *run) settleLock(done int) error {
 	}
 	changed, err := writeLock(r.opts.LockFile, r.newLock)
 	r.report.LockChanged = changed
+	if changed {
+		r.report.Moves = r.lock.File.Moves(r.newLock)
+	}
 	return err
 }
 

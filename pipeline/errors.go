@@ -47,3 +47,14 @@ type BusyError struct{ Workspace string }
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("workspace %s: another run is using it", e.Workspace)
 }
+
+// An UnknownEntryError says that the lock file has no entry of a name.
+type UnknownEntryError struct {
+	Name string
+	// Known are the entries that it has.
+	Known []string
+}
+
+func (e *UnknownEntryError) Error() string {
+	return fmt.Sprintf("the lock file has no entry %q", e.Name)
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/atomicwriter"
@@ -47,6 +48,18 @@ func readLock(file string, enforce bool) (*stages.Lock, error) {
 	}
 	lock.File, err = schema.ReadLock(file, data)
 	return lock, err
+}
+
+// release lets entries of a lock move.
+func release(lock *stages.Lock, move []string) error {
+	known := lock.File.Entries()
+	for _, name := range move {
+		if !slices.Contains(known, name) {
+			return &UnknownEntryError{Name: name, Known: known}
+		}
+	}
+	lock.Free = move
+	return nil
 }
 
 // writeLock writes the lock file whole and at once, and only when it changes.

@@ -10,7 +10,8 @@ import (
 
 	"github.com/distribution/reference"
 	spb "github.com/moby/buildkit/sourcepolicy/pb"
-	"sigs.k8s.io/yaml"
+
+	"strake.dev/strake/schema"
 )
 
 // The kinds of what a build takes from elsewhere.
@@ -76,65 +77,44 @@ func (p Pins) Digest() string {
 	return hexSum(sum)
 }
 
-// lockedPin is a pin in the lock file.
-type lockedPin struct {
-	Image  string `json:"image,omitempty"`
-	URL    string `json:"url,omitempty"`
-	Git    string `json:"git,omitempty"`
-	Digest string `json:"digest,omitempty"`
-	Commit string `json:"commit,omitempty"`
-}
-
-// YAML prints the pins for the lock file; those whose digest couldn't be told are left out.
-func (p Pins) YAML() (string, error) {
-	var list []lockedPin
+// Locked returns the pins for the lock file; those whose digest couldn't be told are left out.
+func (p Pins) Locked() []schema.LockedPin {
+	var list []schema.LockedPin
 	for _, pin := range p {
-		switch {
-		case pin.Digest == "":
-		case pin.Kind == PinImage:
-			list = append(list, lockedPin{Image: pin.Ref, Digest: pin.Digest})
-		case pin.Kind == PinGit:
-			list = append(list, lockedPin{Git: pin.Ref, Commit: pin.Digest})
+		locked := schema.LockedPin{Digest: pin.Digest}
+		switch pin.Kind {
+		case PinImage:
+			locked.Image = pin.Ref
+		case PinHTTP:
+			locked.URL = pin.Ref
 		default:
-			list = append(list, lockedPin{URL: pin.Ref, Digest: pin.Digest})
+			locked = schema.LockedPin{Git: pin.Ref, Commit: pin.Digest}
+		}
+		if pin.Digest != "" {
+			list = append(list, locked)
 		}
 	}
-	if len(list) == 0 {
-		return "", nil
-	}
-	text, err := yaml.Marshal(list)
-	return string(text), err
+	return list
 }
 
-var (
-	sha256Form = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	commitForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-)
-
-// ReadPins reads what [Pins.YAML] has printed.
-func ReadPins(text string) (Pins, error) {
-	var list []lockedPin
-	if err := yaml.UnmarshalStrict([]byte(text), &list); err != nil {
-		return nil, fmt.Errorf("expected a list of image, url or git with a digest or commit: %w", err)
-	}
+// PinsFrom returns the pins of a lock file.
+func PinsFrom(locked []schema.LockedPin) Pins {
 	var pins Pins
-	for i, l := range list {
-		pin := Pin{Kind: PinImage, Ref: l.Image, Digest: l.Digest}
-		form := sha256Form
+	for _, l := range locked {
+		kind := PinImage
 		switch {
-		case l.Image != "":
 		case l.URL != "":
-			pin.Kind, pin.Ref = PinHTTP, l.URL
-		default:
-			pin, form = Pin{Kind: PinGit, Ref: l.Git, Digest: l.Commit}, commitForm
+			kind = PinHTTP
+		case l.Git != "":
+			kind = PinGit
 		}
-		if pin.Ref == "" || !form.MatchString(pin.Digest) {
-			return nil, fmt.Errorf("entry %d: expected an image or url with a sha256 digest, or a git repository with a commit", i+1)
-		}
-		pins.add(pin)
+		pins.add(Pin{Kind: kind, Ref: l.Ref(), Digest: l.Value()})
 	}
-	return pins, nil
+	return pins
 }
+
+// commitForm is a git commit's full hash.
+var commitForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // policy has the daemon take exactly what the pins say. With strict, everything that has no pin and
 // isn't named by a digest is refused.

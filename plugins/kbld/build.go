@@ -146,7 +146,7 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 		i.annotations[schema.AnnotationBuildPart+part] = digest
 	}
 	i.annotations[schema.AnnotationSourceDate] = t.loaded.Date()
-	pins, err := t.pins.YAML()
+	pins, err := schema.PrintPins(t.pins.Locked())
 	if err != nil {
 		return i, err
 	}

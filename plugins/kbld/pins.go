@@ -74,11 +74,11 @@ func (l *lockedResolver) Commit(ctx context.Context, url, ref string) (string, e
 
 // readPins reads the pins of a lock entry.
 func readPins(ref string, locked schema.LockedImage) (buildkit.Pins, error) {
-	pins, err := buildkit.ReadPins(locked.Annotations[schema.AnnotationBuildPins])
+	pins, err := schema.PinsOf(locked)
 	if err != nil {
 		return nil, stale(ref, "has an annotation %s that can't be read: %v", schema.AnnotationBuildPins, err)
 	}
-	return pins, nil
+	return buildkit.PinsFrom(pins), nil
 }
 
 // date is the SOURCE_DATE_EPOCH of a target for which none was asked for: that of the locked image, if

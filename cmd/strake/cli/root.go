@@ -56,7 +56,7 @@ func newRootCommand(t *tool) *cobra.Command {
 	root.AddCommand(
 		newRunCommand(t), newPlanCommand(t), newRenderCommand(t), newBuildCommand(t),
 		newDeleteCommand(t), newInspectCommand(t), newValidateCommand(t),
-		newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
+		newLockCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
 	)
 	return root
 }

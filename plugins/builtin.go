@@ -20,6 +20,8 @@ type Deps struct {
 	Registry *registry.Client
 	// Builder talks to BuildKit daemons.
 	Builder *buildkit.Client
+	// Rebuild has images built even if nothing has changed.
+	Rebuild bool
 	// UserAgent names the program to web servers.
 	UserAgent string
 }
@@ -29,7 +31,7 @@ func Builtin(deps Deps) []stages.Plugin {
 	return []stages.Plugin{
 		vendir.Plugin(vendir.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent}),
 		ytt.Plugin(),
-		kbld.Plugin(kbld.Deps{Registry: deps.Registry, Builder: deps.Builder, UserAgent: deps.UserAgent}),
+		kbld.Plugin(kbld.Deps{Registry: deps.Registry, Builder: deps.Builder, UserAgent: deps.UserAgent, Rebuild: deps.Rebuild}),
 		kapp.Plugin(kapp.Deps{Cluster: deps.Cluster}),
 	}
 }

@@ -85,6 +85,14 @@ type Image struct {
 	Action string `json:"action"`
 	// Reason says why it was built or could be reused.
 	Reason string `json:"reason,omitempty"`
+	// Changed names everything that led to the build: files, arguments, base images.
+	Changed []string `json:"changed,omitempty"`
+	// Platforms and Size are those of an image with a source, Size that of what is transferred, in
+	// bytes.
+	Platforms []string `json:"platforms,omitempty"`
+	Size      int64    `json:"size,omitempty"`
+	// Seconds is how long it took to build and push.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // Log tells o a line for people.

@@ -39,7 +39,7 @@ const stall = 30 * time.Second
 type Lookup struct {
 	// Registry is asked for images.
 	Registry *registry.Client
-	// Dir is a folder to keep configurations of images and the digests of files in; empty for none.
+	// Dir is a folder to keep what images hold and the digests of files in; empty for none.
 	Dir string
 	// Temp is a folder for temporary files; empty is the system's.
 	Temp string
@@ -124,6 +124,30 @@ func imageFor(desc *remote.Descriptor, platform ocispecs.Platform) (v1.Image, er
 		return nil, err
 	}
 	return all.Image(best.Digest)
+}
+
+// Summary tells what an image holds. It asks the registry once for each digest, and where nothing can be
+// kept not at all: then the summary is empty.
+func (l *Lookup) Summary(ctx context.Context, ref name.Digest) (registry.Summary, error) {
+	var s registry.Summary
+	kept := l.file("images", ref.DigestStr())
+	if kept == "" {
+		return s, nil
+	}
+	if data, err := os.ReadFile(kept); err == nil && json.Unmarshal(data, &s) == nil {
+		return s, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	s, err := l.Registry.Summary(ctx, ref)
+	if err != nil {
+		return s, err
+	}
+	data, err := json.Marshal(s)
+	if err == nil {
+		keep(kept, data)
+	}
+	return s, err
 }
 
 // A keptFile is what is known of a file's URL.

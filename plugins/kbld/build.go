@@ -84,7 +84,7 @@ func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group [
 		return err
 	}
 	for _, t := range group {
-		t.digest = result.Digest
+		t.digest, t.built = result.Digest, result
 		if err := r.checkBuilt(t); err != nil {
 			return err
 		}
@@ -145,6 +145,7 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 	for part, digest := range maps.All(t.parts) {
 		i.annotations[schema.AnnotationBuildPart+part] = digest
 	}
+	i.built, i.changed = r.describe(ctx, t), t.changes
 	i.annotations[schema.AnnotationSourceDate] = t.loaded.Date()
 	pins, err := schema.PrintPins(t.pins.Locked())
 	if err != nil {
@@ -175,6 +176,19 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 		return i, err
 	}
 	return selectPlatform(ctx, r.registry, i, t.platform)
+}
+
+// describe says what is known of a target's image. That of one which was built earlier is asked for once
+// for each digest, and only for people to read: it may be unknown.
+func (r *run) describe(ctx context.Context, t *target) buildkit.Result {
+	if t.action != actionReused {
+		return t.built
+	}
+	s, err := r.lookup.Summary(ctx, t.repo.Digest(t.digest))
+	if err != nil {
+		return buildkit.Result{}
+	}
+	return buildkit.Result{Digest: t.digest, Platforms: s.Platforms, Size: s.Size}
 }
 
 // addTag lets a tag point to the target's image, unless it does so already.

@@ -12,6 +12,7 @@ import (
 	"carvel.dev/kbld/pkg/kbld/search"
 	"sigs.k8s.io/yaml"
 
+	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/stages"
 )
 
@@ -23,6 +24,10 @@ type image struct {
 	reason  string
 	// annotations go into the lock, besides kbld's own.
 	annotations map[string]string
+	// built is what is known of an image with a source.
+	built buildkit.Result
+	// changed names everything that led to the build.
+	changed []string
 	// pending means that the image isn't there yet: a plan would build it.
 	pending bool
 }

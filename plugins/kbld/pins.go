@@ -22,7 +22,7 @@ func (r *run) pin(ctx context.Context, loaded *buildkit.Build, ts []*target) (bu
 		loaded.Pin(locked, true)
 		return locked, nil
 	}
-	pins, err := loaded.Pins(ctx, &lockedResolver{Resolver: r.resolver, pins: locked, free: func(p buildkit.Pin) bool {
+	pins, err := loaded.Pins(ctx, &lockedResolver{Resolver: r.lookup, pins: locked, free: func(p buildkit.Pin) bool {
 		return !enforced || r.released(p)
 	}})
 	if err != nil {

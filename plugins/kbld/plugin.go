@@ -24,6 +24,8 @@ type Deps struct {
 	Builder Builder
 	// Builds is how many builds run side by side; 0 is 4.
 	Builds int
+	// Rebuild has images built even if nothing has changed.
+	Rebuild bool
 	// UserAgent names the program to web servers.
 	UserAgent string
 }
@@ -149,8 +151,8 @@ func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Res
 	memo := client.Memo()
 	r := &run{
 		input: in, job: job, deps: s.deps, registry: memo, keychain: keychain,
-		resolver: &buildkit.Lookup{Registry: memo, Dir: cacheFolder(job), Temp: job.Temp, UserAgent: s.deps.UserAgent},
-		daemon:   s.config.Buildkit, plan: plan, images: map[string]image{},
+		lookup: &buildkit.Lookup{Registry: memo, Dir: cacheFolder(job), Temp: job.Temp, UserAgent: s.deps.UserAgent},
+		daemon: s.config.Buildkit, plan: plan, images: map[string]image{},
 	}
 	if err := r.settle(ctx); err != nil {
 		if ctx.Err() != nil {

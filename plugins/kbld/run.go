@@ -29,8 +29,8 @@ type run struct {
 	registry *registry.Client
 	// keychain has the credentials of the step's own Secrets; nil when there are none.
 	keychain authn.Keychain
-	// resolver tells what builds take from elsewhere.
-	resolver buildkit.Resolver
+	// lookup tells what builds take from elsewhere, and what images hold.
+	lookup *buildkit.Lookup
 	// daemon is what the App says of where to build.
 	daemon Daemon
 	// plan means that nothing may be written outside of the workspace.
@@ -67,7 +67,8 @@ func (r *run) settle(ctx context.Context) error {
 	for _, ref := range refs {
 		if i := r.images[ref]; !i.pending {
 			r.job.Events.Observe(stages.Event{Type: stages.ImageFinal, Image: &stages.Image{
-				From: ref, To: i.url, Action: i.action, Reason: i.reason,
+				From: ref, To: i.url, Action: i.action, Reason: i.reason, Changed: i.changed,
+				Platforms: i.built.Platforms, Size: i.built.Size, Seconds: i.built.Seconds,
 			}})
 		}
 	}

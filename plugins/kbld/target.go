@@ -34,8 +34,12 @@ type target struct {
 	parts  buildkit.Parts
 	// digest is that of the image, once it is known to be there.
 	digest string
+	// built is what the build has given, if there was one.
+	built  buildkit.Result
 	action string
 	reason string
+	// changes names everything that led to a build.
+	changes []string
 }
 
 func (r *run) newTarget(w want) (*target, error) {
@@ -166,6 +170,10 @@ func (r *run) reuse(ctx context.Context, t *target) error {
 		}
 		t.digest = desc.Digest.String()
 		return true, nil
+	}
+	if r.deps.Rebuild {
+		t.action, t.reason = actionBuilt, "a rebuild was asked for"
+		return nil
 	}
 	locked, same := t.lockedDigest()
 	if same {

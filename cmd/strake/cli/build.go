@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
+	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
@@ -12,21 +16,26 @@ import (
 
 func newBuildCommand(t *tool) *cobra.Command {
 	var opts runFlags
+	var why bool
 	cmd := &cobra.Command{
 		Use:   "build [flags]",
 		Short: "Run all stages before deploy and list the images",
 		Long: `Run the stages before deploy: images are built, pushed or resolved, and the
-lock file is written.`,
+lock file is written. An image with a source is built only if something that goes
+into it has changed, or if it is gone from the registry; --why names all of that.`,
 		Example: `  strake build -f app.yaml
+  strake build -f app.yaml --why
+  strake build -f app.yaml --rebuild
   strake build -f app.yaml --buildkit-addr tcp://buildkit.example.com:1234`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return t.build(cmd, &opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.build(cmd, &opts, why) },
 	}
 	opts.add(cmd)
+	cmd.Flags().BoolVar(&why, "why", false, "name everything that led to a build: files, arguments, base images")
 	return cmd
 }
 
-func (t *tool) build(cmd *cobra.Command, o *runFlags) error {
+func (t *tool) build(cmd *cobra.Command, o *runFlags, why bool) error {
 	return t.conclude(cmd.Context(), "build", &o.outputFlags, func(events *render.JSON) (printable, error) {
 		s, err := t.openRun(cmd, o)
 		if err != nil {
@@ -34,23 +43,46 @@ func (t *tool) build(cmd *cobra.Command, o *runFlags) error {
 		}
 		s.opts.Until = stages.Build
 		_, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
-		return &buildResult{run}, err
+		return &buildResult{runResult: run, why: why}, err
 	})
 }
 
 // A buildResult is a run's result of which people want to see the images.
-type buildResult struct{ *runResult }
+type buildResult struct {
+	*runResult
+	why bool
+}
 
 func (r *buildResult) print(w io.Writer) {
 	switch {
 	case r.failed:
+		return
 	case len(r.Images) == 0:
 		fmt.Fprintln(w, "no images: the manifests name none, or the file has no build step")
-	default:
-		var rows [][]string
-		for _, i := range r.Images {
-			rows = append(rows, []string{i.From, i.Action, i.To, i.Reason})
+		return
+	}
+	var rows [][]string
+	for _, i := range r.Images {
+		size, took := "", ""
+		if i.Size > 0 {
+			size = units.HumanSize(float64(i.Size))
 		}
-		table(w, []string{"IMAGE", "ACTION", "BECAME", "REASON"}, rows)
+		if i.Seconds > 0 {
+			took = render.Seconds(time.Duration(i.Seconds * float64(time.Second)))
+		}
+		rows = append(rows, []string{i.From, i.Action, strings.Join(i.Platforms, ","), size, took, i.To, i.Reason})
+	}
+	table(w, []string{"IMAGE", "ACTION", "PLATFORMS", "SIZE", "TOOK", "BECAME", "REASON"}, rows)
+	if r.why {
+		r.printWhy(w)
+	}
+}
+
+func (r *buildResult) printWhy(w io.Writer) {
+	for _, i := range r.Images {
+		fmt.Fprintf(w, "\n%s: %s\n", render.Line(i.From), render.Line(cmp.Or(i.Reason, i.Action)))
+		for _, c := range i.Changed {
+			fmt.Fprintf(w, "  %s\n", render.Line(c))
+		}
 	}
 }

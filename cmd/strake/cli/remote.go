@@ -13,6 +13,8 @@ import (
 
 // remoteFlags say where clusters, registries and builders are.
 type remoteFlags struct {
+	// rebuild is a flag only where there are builds.
+	rebuild             bool
 	kubeconfig, context string
 	mirrors, cas, plain []string
 	buildkit, tlsDir    string
@@ -54,6 +56,7 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 		Builder: buildkit.New(buildkit.ClientOptions{
 			Address: f.buildkit, TLSDir: f.tlsDir, Cluster: cluster, AllowEntitlements: f.entitlements, Registry: images,
 		}),
+		Rebuild:   f.rebuild,
 		UserAgent: userAgent,
 	}, nil
 }

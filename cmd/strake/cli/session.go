@@ -38,6 +38,7 @@ func (f *runFlags) add(cmd *cobra.Command, formats ...string) {
 	f.engineFlags.add(cmd, formats...)
 	f.workspaceFlags.add(cmd)
 	f.valueFlags.add(cmd)
+	cmd.Flags().BoolVar(&f.rebuild, "rebuild", false, "build images from source even if nothing has changed")
 }
 
 // A session is one compiled file and how its steps are to be run.

@@ -18,10 +18,11 @@ import (
 
 func newLockCommand(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "lock",
-		Short: "Work with the lock file",
-		Args:  noCommand,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:     "lock",
+		Short:   "Work with the lock file",
+		Example: "  strake lock update -f app.yaml",
+		Args:    noCommand,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newLockUpdateCommand(t))
 	return cmd

@@ -72,61 +72,22 @@ func (p Parts) Changed(old Parts) []string {
 
 // Parts returns all parts but [PartBases], which only others can tell: it is the digest of [Build.Pins].
 func (b *Build) Parts() Parts {
-	args := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(b.source.Args)) {
-		fmt.Fprintf(args, "arg %q %q\n", name, b.source.Args[name])
-	}
-	for _, name := range slices.Sorted(maps.Keys(b.source.Labels)) {
-		fmt.Fprintf(args, "label %q %q\n", name, b.source.Labels[name])
-	}
-	if b.epoch != "" {
-		fmt.Fprintf(args, "epoch %q\n", b.epoch)
-	}
 	parts := Parts{
 		PartContext:    b.context.digest(),
 		PartDockerfile: textSum(string(b.dockerfile)),
-		PartArgs:       hexSum(args),
+		PartArgs:       textSum(b.arguments().text()),
 		PartTarget:     textSum(b.source.Target),
 		PartPlatforms:  textSum(strings.Join(b.source.Platforms, ",")),
 		PartRecipe:     textSum(recipe),
 	}
 	// A part that isn't there keeps the tags of images that were built before it was thought of.
-	for name, digest := range map[string]string{PartContexts: b.contextsDigest(), PartOptions: b.source.Options.digest()} {
-		if digest != "" {
-			parts[name] = digest
-		}
+	if digest := b.contextsDigest(); digest != "" {
+		parts[PartContexts] = digest
+	}
+	if text := b.source.settings().text(); text != "" {
+		parts[PartOptions] = textSum(text)
 	}
 	return parts
-}
-
-// digest is over the options that have no part of their own; it is empty when none is set. Where steps
-// are taken from and kept, and which are run again, doesn't change the image.
-func (o Options) digest() string {
-	var text strings.Builder
-	list := func(name string, values []string) {
-		for _, v := range values {
-			fmt.Fprintf(&text, "%s %q\n", name, v)
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(o.Annotations)) {
-		fmt.Fprintf(&text, "annotation %q %q\n", key, o.Annotations[key])
-	}
-	list("secret", slices.Sorted(maps.Keys(o.Secrets)))
-	list("ssh", slices.Sorted(maps.Keys(o.SSH)))
-	list("entitlement", o.entitlements())
-	list("host", o.Hosts)
-	list("ulimit", o.Ulimits)
-	for _, single := range [][2]string{
-		{"provenance", o.Provenance}, {"sbom", o.SBOM}, {"network", o.network()}, {"shm", o.shmSize()}, {"cgroup", o.CgroupParent},
-	} {
-		if single[1] != "" {
-			list(single[0], single[1:])
-		}
-	}
-	if text.Len() == 0 {
-		return ""
-	}
-	return textSum(text.String())
 }
 
 func textSum(text string) string {

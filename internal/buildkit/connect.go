@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/moby/buildkit/client"
@@ -208,7 +209,7 @@ func (c *connection) broke(err error) bool {
 // why says how the connection was lost.
 func (c *connection) why() error {
 	err := c.wire.cause()
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		return errors.New("it has closed the connection")
 	}
 	return err

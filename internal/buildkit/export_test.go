@@ -1,0 +1,4 @@
+package buildkit
+
+// Preferred is [preferred], for tests outside of the package.
+var Preferred = preferred

@@ -20,7 +20,7 @@ const (
 	// askedTimeout is how long looking for pods may take that an App asks for.
 	askedTimeout = 10 * time.Second
 	// unaskedTimeout is how long it may take when nobody has said anything about BuildKit.
-	unaskedTimeout = 3 * time.Second
+	unaskedTimeout = 5 * time.Second
 )
 
 // Pods say which pods of the cluster are BuildKit daemons.
@@ -51,14 +51,14 @@ func (c *Client) discover(ctx context.Context, app Choice) ([]string, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	switch {
-	case err == nil && len(found) == 0:
+	if err == nil && len(found) == 0 {
 		where := "in the cluster"
 		if pods.Namespace != "" {
 			where = "in namespace " + pods.Namespace
 		}
 		err = fmt.Errorf("no pod %s with the labels %s is ready", where, selector)
-		fallthrough
+	}
+	switch {
 	case err != nil && app.Pods == nil:
 		return nil, stages.WithHint(fmt.Errorf("no BuildKit daemon is known to build with: none is named, and %w", err), "%s", addressHint)
 	case err != nil:
@@ -81,12 +81,28 @@ func (c *Client) ready(ctx context.Context, limit time.Duration, namespace, own,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errSilent)
 	defer cancel()
-	pods, err := c.opts.Cluster.ReadyPods(ctx, namespace, selector)
-	if namespace == "" && own != "" && apierrors.IsForbidden(err) {
-		pods, err = c.opts.Cluster.ReadyPods(ctx, own, selector)
+	type answer struct {
+		pods []kube.Pod
+		err  error
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+	answers := make(chan answer, 1)
+	go func() {
+		pods, err := c.opts.Cluster.ReadyPods(ctx, namespace, selector)
+		if namespace == "" && own != "" && apierrors.IsForbidden(err) {
+			pods, err = c.opts.Cluster.ReadyPods(ctx, own, selector)
+		}
+		answers <- answer{pods, err}
+	}()
+	// A program that a kubeconfig has for logging in knows of no context.
+	select {
+	case a := <-answers:
+		if a.err == nil || ctx.Err() == nil {
+			return a.pods, a.err
+		}
+	case <-ctx.Done():
+	}
+	if errors.Is(context.Cause(ctx), errSilent) {
 		return nil, fmt.Errorf("the cluster at %s doesn't answer within %s", c.opts.Cluster.Host(), limit)
 	}
-	return pods, err
+	return nil, ctx.Err()
 }

@@ -36,8 +36,12 @@ func newPool(t *testing.T, daemons ...buildkit.Daemon) *pooled {
 	if registry == "" {
 		t.Skip("needs the sandbox: STRAKE_SANDBOX_REGISTRY is not set")
 	}
+	return newPoolAt(t, registry, buildkit.New(buildkit.ClientOptions{}), daemons)
+}
+
+func newPoolAt(t *testing.T, registry string, client *buildkit.Client, daemons []buildkit.Daemon) *pooled {
+	t.Helper()
 	repo := buildkittest.Repository(t, registry)
-	client := buildkit.New(buildkit.ClientOptions{})
 	return &pooled{bench: bench{repo: repo, base: buildkittest.Busybox(t, repo, "1"), client: client}, daemons: daemons}
 }
 
@@ -46,6 +50,12 @@ func (p *pooled) build(ctx context.Context, t *testing.T, dockerfile string) err
 	t.Helper()
 	dir := t.TempDir()
 	buildkittest.Write(t, dir, map[string]string{"Dockerfile": strings.ReplaceAll(dockerfile, "BASE", p.base)})
+	return p.buildDir(ctx, t, dir)
+}
+
+// buildDir is [pooled.build] of a folder.
+func (p *pooled) buildDir(ctx context.Context, t *testing.T, dir string) error {
+	t.Helper()
 	b, err := buildkit.Load(ctx, buildkit.Source{Root: buildkittest.Root(t, dir), Context: "."}, "0")
 	if err != nil {
 		t.Fatal(err)

@@ -148,6 +148,8 @@ func imageOf(t testing.TB, content string) v1.Image {
 type fakeBuilder struct {
 	mu     sync.Mutex
 	builds []string
+	// choice is what the App said of where to build.
+	choice buildkit.Choice
 	// salt makes the result another one.
 	salt string
 	err  error
@@ -158,7 +160,10 @@ func (f *fakeBuilder) Check() error                   { return nil }
 func (f *fakeBuilder) Permits(buildkit.Options) error { return nil }
 func (f *fakeBuilder) Epoch() (string, error)         { return "0", nil }
 
-func (f *fakeBuilder) Daemons(context.Context, buildkit.Choice, stages.Observer) ([]buildkit.Daemon, error) {
+func (f *fakeBuilder) Daemons(_ context.Context, app buildkit.Choice, _ stages.Observer) ([]buildkit.Daemon, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.choice = app
 	return nil, nil
 }
 

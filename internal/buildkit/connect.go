@@ -54,7 +54,7 @@ func (c *Client) connect(ctx context.Context, d Daemon) (*connection, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, gone(d, "doesn't answer", explainDial(d, w, probe, err))
+		return nil, gone(d, "doesn't answer", explainDial(probe, d, w, err))
 	}
 	return &connection{Client: bk, daemon: d, wire: w}, nil
 }
@@ -216,7 +216,7 @@ func (c *connection) why() error {
 }
 
 // explainDial says why a daemon doesn't answer.
-func explainDial(d Daemon, w *wire, probe context.Context, err error) error {
+func explainDial(ctx context.Context, d Daemon, w *wire, err error) error {
 	cause := w.cause()
 	noCommand, _ := errors.AsType[*kube.NoCommandError](cause)
 	switch {
@@ -231,7 +231,7 @@ func explainDial(d Daemon, w *wire, probe context.Context, err error) error {
 	case strings.HasPrefix(d.Address, podScheme+":") && cause != nil:
 		return cause
 	}
-	if errors.Is(probe.Err(), context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %s", dialTimeout)
 	}
 	return plain(err)

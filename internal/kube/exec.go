@@ -12,11 +12,11 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"strake.dev/strake/stages"
 )
@@ -106,8 +106,7 @@ func (c *Cluster) execError(p Pod, command string, err error, words string) erro
 
 // podError explains why a connection to a pod could not be had.
 func (c *Cluster) podError(p Pod, right string, err error) error {
-	var upgrade *httpstream.UpgradeFailureError
-	if errors.As(err, &upgrade) {
+	if upgrade, ok := errors.AsType[*httpstream.UpgradeFailureError](err); ok {
 		err = upgrade.Cause
 	}
 	err = fmt.Errorf("%s at %s: %w", c.podName(p), c.Host(), c.Explain(err))

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 )
 
 // Forward returns a connection to a port of a pod, made by way of the API server. Everything that
@@ -68,12 +68,12 @@ func forwardDialer(config *rest.Config, request *rest.Request) (httpstream.Diale
 	if err != nil {
 		return nil, err
 	}
-	older := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, request.URL())
-	newer, err := portforward.NewSPDYOverWebsocketDialer(request.URL(), config)
+	older := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, request.URL())
+	newer, err := portforward.NewSPDYOverWebsocketDialerForStreaming(request.URL(), config)
 	if err != nil {
 		return nil, err
 	}
-	return portforward.NewFallbackDialer(newer, older, wantsOlder), nil
+	return portforward.NewFallbackDialerForStreaming(newer, older, wantsOlder), nil
 }
 
 // A forwardConn is a connection to a port of a pod.

@@ -61,8 +61,7 @@ func Start(t testing.TB, options ...Option) *Server {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	// t.TempDir would be too long a path for sockets.
-	dir, err := os.MkdirTemp("", "bk-")
+	dir, err := os.MkdirTemp("", "bk-") //nolint:usetesting // t.TempDir is too long a path for sockets
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,6 +68,38 @@ func TestBuildsOnceOnly(t *testing.T) {
 	}
 }
 
+// An override to the name of a source has it built; one that settles on an image goes before sources.
+func TestOverrideToSource(t *testing.T) {
+	w := newWorld(t)
+	digest := w.push("base:1", "base")
+	c := simple()
+	c.Manifests = deployment("nice", "nice/by-repo:v2", "settled", "HOST/base:1")
+	c.Config += "  overrides:\n  - {image: nice, newImage: app}\n  - {imageRepo: nice/by-repo, newImage: app}\n" +
+		"  - {image: settled, newImage: 'HOST/base@" + digest + "', preresolved: true}\n"
+	job, result := w.must(c)
+	if n := w.builder.count(); n != 1 {
+		t.Errorf("%d builds, expected one for both names", n)
+	}
+	got := images(job)
+	for ref, action := range map[string]string{"nice": "built", "nice/by-repo:v2": "built", "settled": "kept", w.host + "/base:1": "resolved"} {
+		if got[ref].Action != action {
+			t.Errorf("%s: %+v, expected it %s", ref, got[ref], action)
+		}
+	}
+	if got["nice"].To != got["nice/by-repo:v2"].To || !strings.HasPrefix(got["nice"].To, w.host+"/team/app@sha256:") {
+		t.Errorf("images: %+v", got)
+	}
+
+	c.Lock = lockOf(result, true)
+	_, again := w.must(c)
+	if n := w.builder.count(); n != 0 {
+		t.Errorf("%d builds with a lock", n)
+	}
+	if diff := cmp.Diff(result, again, sameImages); diff != "" {
+		t.Errorf("result differs (-first +again):\n%s", diff)
+	}
+}
+
 func TestRebuildsForAReason(t *testing.T) {
 	w := newWorld(t)
 	w.push("base:1", "base")

@@ -69,9 +69,15 @@ func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group [
 	if err != nil {
 		return err
 	}
+	tags := tagsOf(group)
+	through, err := r.through(ctx, tags)
+	if err != nil {
+		return err
+	}
 	result, err := r.deps.Builder.Build(ctx, first.loaded, buildkit.Output{
 		Daemons:  daemons,
-		Push:     tagsOf(group),
+		Push:     tags,
+		Through:  through,
 		Keychain: r.keychain,
 		Layout:   files.OCILayout,
 		Archive:  files.Tar,
@@ -91,6 +97,21 @@ func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group [
 	}
 	r.announce(group)
 	return nil
+}
+
+// through returns the client to push tags with; nil means that the daemon can. It can't where only the
+// client was told whom to trust.
+func (r *run) through(ctx context.Context, tags []name.Tag) (*registry.Client, error) {
+	for _, tag := range tags {
+		private, err := r.registry.PrivateCA(ctx, tag.Registry)
+		if err != nil {
+			return nil, explain(err, tag)
+		}
+		if private {
+			return r.registry, nil
+		}
+	}
+	return nil, nil
 }
 
 // announce tells what is, or would be, built and pushed for a group.

@@ -150,6 +150,8 @@ type fakeBuilder struct {
 	builds []string
 	// choice is what the App said of where to build.
 	choice buildkit.Choice
+	// through counts the pushes by way of the client.
+	through int
 	// salt makes the result another one.
 	salt string
 	err  error
@@ -184,7 +186,13 @@ func (f *fakeBuilder) Build(ctx context.Context, b *buildkit.Build, out buildkit
 		return buildkit.Result{}, err
 	}
 	for _, tag := range out.Push {
-		if err := remote.Write(tag, img, remote.WithContext(ctx)); err != nil {
+		if out.Through != nil {
+			f.through++
+			err = out.Through.Tag(ctx, tag, img)
+		} else {
+			err = remote.Write(tag, img, remote.WithContext(ctx))
+		}
+		if err != nil {
 			return buildkit.Result{}, err
 		}
 	}

@@ -143,7 +143,8 @@ func explain(err error, ref name.Reference) error {
 // answer is what a registry has answered, without the request: that is for us to know.
 func answer(err error) string {
 	var te *transport.Error
-	if !errors.As(err, &te) {
+	// A registry on this machine is asked over plain HTTP then, and answers something to that too.
+	if !errors.As(err, &te) || registry.Untrusted(err) {
 		return registry.Reason(err)
 	}
 	said := []string{fmt.Sprintf("the registry answers %d %s", te.StatusCode, http.StatusText(te.StatusCode))}

@@ -100,6 +100,26 @@ func TestOverrideToSource(t *testing.T) {
 	}
 }
 
+// What only the client can reach, the client pushes; all else is the daemon's.
+func TestPushThroughTheClient(t *testing.T) {
+	secure, _ := newTLSWorld(t, false)
+	for name, c := range map[string]struct {
+		world   *world
+		through int
+	}{"private CA": {secure, 1}, "plain HTTP": {newWorld(t), 0}} {
+		t.Run(name, func(t *testing.T) {
+			c.world.must(appCase)
+			if c.world.builder.through != c.through {
+				t.Errorf("%d pushes through the client, expected %d", c.world.builder.through, c.through)
+			}
+			c.world.must(appCase)
+			if builds := c.world.builder.count(); builds != 1 {
+				t.Errorf("%d builds in two runs", builds)
+			}
+		})
+	}
+}
+
 func TestRebuildsForAReason(t *testing.T) {
 	w := newWorld(t)
 	w.push("base:1", "base")

@@ -279,3 +279,44 @@ func active(t *testing.T, address, dockerfile string) int {
 		}
 	}
 }
+
+// An image goes to a registry that the daemon has no reason to trust, with the certificate that the
+// client was given.
+func TestRealPrivateCA(t *testing.T) {
+	address, _ := buildkittest.Daemon(t)
+	w, _ := newTLSWorld(t, true)
+	run := func(reg *registry.Client) (*stages.Job, stages.Result, error) {
+		c := appCase
+		c.Config = strings.ReplaceAll(c.Config, "HOST", w.host)
+		c.Files = map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}
+		plugin := kbld.Plugin(kbld.Deps{Registry: reg, Builder: buildkit.New(buildkit.ClientOptions{Address: address})})
+		job := stagetest.NewJob(t, c)
+		result, err := stagetest.Bind(t, plugin, c.Config).Run(t.Context(), job)
+		return job, result, err
+	}
+	for _, want := range []string{"built", "reused"} {
+		job, result, err := run(w.client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := images(job)["app"]; got.Action != want || !strings.HasPrefix(got.To, w.host+"/app@sha256:") {
+			t.Errorf("image: %+v, expected it %s", got, want)
+		}
+		ref, err := name.NewDigest(result.Images[0].Image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.client.Get(t.Context(), ref); err != nil {
+			t.Errorf("the registry lacks it: %v", err)
+		}
+	}
+
+	stranger, err := registry.New(registry.Options{FirstWait: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = run(stranger)
+	if err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") || !strings.Contains(stages.Hint(err), "--registry-ca-cert-path") {
+		t.Errorf("error: %v (hint: %s)", err, stages.Hint(err))
+	}
+}

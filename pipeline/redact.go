@@ -21,6 +21,14 @@ type redactor struct {
 	values []string
 }
 
+// NewRedactor returns functions for commands without steps that have secrets: hide has a value kept out
+// of texts, and clean removes from a text all values that were hidden, as the engine does. Both are
+// safe for concurrent use.
+func NewRedactor() (hide func(value []byte), clean func(text string) string) {
+	r := &redactor{}
+	return r.add, r.clean
+}
+
 // Values shorter than minSecret are left alone: they would be found in any text.
 const minSecret = 4
 

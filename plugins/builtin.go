@@ -1,6 +1,9 @@
 package plugins
 
 import (
+	"context"
+	"os/exec"
+
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
@@ -22,6 +25,10 @@ type Deps struct {
 	Builder *buildkit.Client
 	// Rebuild has images built even if nothing has changed.
 	Rebuild bool
+	// ToolCommand makes the command of a process that calls [kbld.ServeTool].
+	ToolCommand func(context.Context) (*exec.Cmd, error)
+	// Images, if not nil, is told what the references of the manifests became.
+	Images *kbld.Record
 	// UserAgent names the program to web servers.
 	UserAgent string
 }
@@ -31,7 +38,10 @@ func Builtin(deps Deps) []stages.Plugin {
 	return []stages.Plugin{
 		vendir.Plugin(vendir.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent}),
 		ytt.Plugin(),
-		kbld.Plugin(kbld.Deps{Registry: deps.Registry, Builder: deps.Builder, UserAgent: deps.UserAgent, Rebuild: deps.Rebuild}),
+		kbld.Plugin(kbld.Deps{
+			Registry: deps.Registry, Builder: deps.Builder, Record: deps.Images, ToolCommand: deps.ToolCommand,
+			UserAgent: deps.UserAgent, Rebuild: deps.Rebuild,
+		}),
 		kapp.Plugin(kapp.Deps{Cluster: deps.Cluster}),
 	}
 }

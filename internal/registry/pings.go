@@ -17,6 +17,8 @@ type pinging struct {
 	next http.RoundTripper
 	// plain are the hosts to ask over plain HTTP.
 	plain map[string]bool
+	// allowHTTP asks those over plain HTTP too that can't be asked by HTTPS.
+	allowHTTP bool
 
 	mu    sync.Mutex
 	known map[string]*ping
@@ -34,11 +36,32 @@ func (t *pinging) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodGet || req.URL.Path != "/v2/" || req.Header.Get("Authorization") != "" {
 		return t.next.RoundTrip(req)
 	}
-	if req.URL.Scheme == "https" && t.speaksPlain(req.URL.Host) {
-		// The library takes the scheme of the answered request for everything that follows.
-		req = req.Clone(req.Context())
-		req.URL.Scheme = "http"
+	if req.URL.Scheme == "https" {
+		if t.speaksPlain(req.URL.Host) {
+			return t.ping(overHTTP(req))
+		}
+		resp, err := t.ping(req)
+		if err == nil || !t.allowHTTP || req.Context().Err() != nil {
+			return resp, err
+		}
+		if plain, plainErr := t.ping(overHTTP(req)); plainErr == nil {
+			return plain, nil
+		}
+		return nil, err
 	}
+	return t.ping(req)
+}
+
+// overHTTP is the same request over plain HTTP. The library takes the scheme of the answered request
+// for everything that follows.
+func overHTTP(req *http.Request) *http.Request {
+	req = req.Clone(req.Context())
+	req.URL.Scheme = "http"
+	return req
+}
+
+// ping asks a registry, or answers from memory.
+func (t *pinging) ping(req *http.Request) (*http.Response, error) {
 	key := req.URL.Scheme + "://" + req.URL.Host
 	for {
 		p, mine := t.entry(key)

@@ -31,6 +31,10 @@ type Options struct {
 	// PlainHTTP are hosts, with port if it isn't 80, that are spoken to over plain HTTP. Those on this
 	// machine and in private networks are without being listed, if they don't speak HTTPS.
 	PlainHTTP []string
+	// SkipVerify trusts any certificate of a registry.
+	SkipVerify bool
+	// AllowHTTP speaks plain HTTP with any registry that can't be reached by HTTPS.
+	AllowHTTP bool
 	// Transport is used for all requests; nil is one of the client's own, with CAs. Retries and limits
 	// are put around it.
 	Transport http.RoundTripper
@@ -115,7 +119,9 @@ func newShared(opts Options) (*shared, error) {
 		if err != nil {
 			return nil, err
 		}
-		rt = newTransport(cas)
+		direct := newTransport(cas)
+		direct.TLSClientConfig.InsecureSkipVerify = opts.SkipVerify
+		rt = direct
 		if cas != nil {
 			system, err := x509.SystemCertPool()
 			if err != nil {
@@ -126,7 +132,7 @@ func newShared(opts Options) (*shared, error) {
 		}
 	}
 	rt = checking{patient{rt, opts.Silence}}
-	s.transport = &pinging{next: &retrying{next: rt, first: opts.FirstWait, gates: &gates{}}, plain: plain, known: map[string]*ping{}}
+	s.transport = &pinging{allowHTTP: opts.AllowHTTP, next: &retrying{next: rt, first: opts.FirstWait, gates: &gates{}}, plain: plain, known: map[string]*ping{}}
 	return s, nil
 }
 

@@ -162,21 +162,18 @@ func (r *run) finish(ctx context.Context, targets []*target) error {
 }
 
 func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
-	i := image{action: t.action, reason: t.reason, annotations: map[string]string{schema.AnnotationBuildInput: t.parts.Digest()}}
-	for part, digest := range maps.All(t.parts) {
-		i.annotations[schema.AnnotationBuildPart+part] = digest
-	}
-	i.built, i.changed = r.describe(ctx, t), t.changes
-	i.annotations[schema.AnnotationSourceDate] = t.loaded.Date()
-	pins, err := schema.PrintPins(t.pins.Locked())
-	if err != nil {
+	i := image{action: t.action, reason: t.reason, built: r.describe(ctx, t), changed: t.changes}
+	var err error
+	if i.annotations, err = t.notes(); err != nil {
 		return i, err
 	}
-	if pins != "" {
-		i.annotations[schema.AnnotationBuildPins] = pins
+	if i.origins, err = r.origins(t.source); err != nil {
+		return i, err
 	}
-	// The path counts from the App's folder: kbld's own, absolute one differs on every machine.
-	i.origins = []kbldconfig.Origin{{Local: &kbldconfig.OriginLocal{Path: t.source.path}}}
+	if t.local != "" {
+		i.url = t.local
+		return i, nil
+	}
 	for _, tag := range t.destination.Tags {
 		if err := r.addTag(ctx, t, t.repo.Tag(tag)); err != nil {
 			return i, err
@@ -187,6 +184,10 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 	}
 	if t.digest == "" {
 		i.url, i.pending = t.tag().Name(), true
+		if t.source.tool != "" {
+			// Its tag is made up when it is pushed.
+			i.url = t.repo.Name()
+		}
 		return i, nil
 	}
 	if t.filesOnly {
@@ -210,6 +211,25 @@ func (r *run) describe(ctx context.Context, t *target) buildkit.Result {
 		return buildkit.Result{}
 	}
 	return buildkit.Result{Digest: t.digest, Platforms: s.Platforms, Size: s.Size}
+}
+
+// notes are what the lock tells of a target that BuildKit has built.
+func (t *target) notes() (map[string]string, error) {
+	if t.loaded == nil {
+		return nil, nil
+	}
+	notes := map[string]string{
+		schema.AnnotationBuildInput: t.parts.Digest(),
+		schema.AnnotationSourceDate: t.loaded.Date(),
+	}
+	for part, digest := range maps.All(t.parts) {
+		notes[schema.AnnotationBuildPart+part] = digest
+	}
+	pins, err := schema.PrintPins(t.pins.Locked())
+	if pins != "" {
+		notes[schema.AnnotationBuildPins] = pins
+	}
+	return notes, err
 }
 
 // addTag lets a tag point to the target's image, unless it does so already.

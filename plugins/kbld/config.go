@@ -47,11 +47,6 @@ func (c *Config) Validate(n *schema.Node) error {
 		own, err := readDocument(c.Config, forApp)
 		found.Collect(c.Config.Pos(), c.Config.Path(), err)
 		c.own = own
-		for i, item := range get(c.Config, "sources").Items() {
-			if own != nil {
-				found.Collect(item.Pos(), item.Path(), at(item, own.sources[i].unsupported))
-			}
-		}
 	}
 	return found.Err()
 }

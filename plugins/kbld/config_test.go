@@ -78,9 +78,7 @@ func TestBadConfig(t *testing.T) {
 		stagetest.BadConfig{Name: "outputs to one place", Config: own("output: {tar: a, ociLayout: a}"), Want: "output.tar: is the same path as ociLayout"},
 		stagetest.BadConfig{Name: "credentials", Config: "secretRefs: [{}]", Want: "secretRefs[0]"},
 		stagetest.BadConfig{Name: "two builders", Config: sources(", buildkit: {}, docker: {}"), Want: "cannot be combined with another builder"},
-		stagetest.BadConfig{Name: "pack", Config: sources(", pack: {build: {builder: x}}"), Want: `config.sources[0]: builder "pack" is not supported by this version`},
-		stagetest.BadConfig{Name: "ko", Config: sources(", ko: {}"), Want: `builder "ko"`},
-		stagetest.BadConfig{Name: "bazel", Config: sources(", bazel: {}"), Want: `builder "bazel"`},
+		stagetest.BadConfig{Name: "pack and BuildKit", Config: sources(", buildkit: {}, pack: {}"), Want: "cannot be combined with another builder"},
 		stagetest.BadConfig{Name: "raw option", Config: sources(", docker: {build: {rawOptions: [--squash]}}"), Want: `config.sources[0]: rawOptions: "--squash" is not supported`},
 		stagetest.BadConfig{Name: "raw option, near", Config: sources(", docker: {buildx: {rawOptions: [--build-args=A=b]}}"), Want: "did you mean --build-arg?"},
 		stagetest.BadConfig{Name: "raw options no list", Config: sources(", docker: {build: {rawOptions: --pull}}"), Want: "rawOptions"},
@@ -107,7 +105,6 @@ func TestBadConfigDocument(t *testing.T) {
 		"absolute": {"sources: [{image: app, path: a, docker: {buildx: {rawOptions: ['--cache-to=type=local,dest=/x']}}}]", "sources[0]: /x: leads out of the folder"},
 		"home":     {"sources: [{image: app, path: a, buildkit: {ssh: [{paths: [~/.ssh/id]}]}}]", "sources[0]: ~/.ssh/id: leads out of the folder"},
 		"output":   {"sources: [{image: app, path: a, buildkit: {output: {tar: ../o.tar}}}]", "sources[0]: ../o.tar: leads out of the folder"},
-		"pack":     {"sources: [{image: app, path: a, pack: {}}]", `image app: builder "pack" is not supported`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := w.run(stagetest.Case{Manifests: config + c.doc + "\n---\n" + deployment("app")})

@@ -23,6 +23,10 @@ const stream = "-"
 type input struct {
 	conf    kbldconfig.Conf
 	sources []source
+	// platform picks an image of every index, unless an override picks another one; nil picks none.
+	platform *kbldconfig.PlatformSelection
+	// noBuild makes an image that has a source an error.
+	noBuild bool
 	// objects are the manifests without those that configure kbld.
 	objects []resources.Resource
 	// ignored describes keys of Config documents among the manifests that mean nothing.

@@ -50,16 +50,31 @@ func (in *input) references() ([]string, error) {
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// rewrite returns the manifests with their references replaced, and annotated as kbld does.
-func (in *input) rewrite(images map[string]image) (stages.Manifests, error) {
+// manifests returns the objects as a stream, with their references replaced, and annotated.
+func (in *input) manifests(images map[string]image) (stages.Manifests, error) {
+	texts, err := in.rewrite(images, true)
+	if err != nil {
+		return nil, err
+	}
 	out := stages.Manifests{}
+	for _, text := range texts {
+		out = append(append(out, "---\n"...), text...)
+	}
+	return out, nil
+}
+
+// rewrite returns each object with its references replaced and, if asked, annotated as kbld does.
+func (in *input) rewrite(images map[string]image, annotate bool) ([][]byte, error) {
+	var out [][]byte
 	for _, object := range in.objects {
 		err := safely("replacing images in "+object.Description(), func() error {
 			content := object.DeepCopyRaw()
 			var used []kbldcmd.Image
 			search.NewImageRefs(content, in.conf.SearchRules()).Visit(func(ref string) (string, bool) {
 				i := images[ref]
-				used = append(used, kbldcmd.Image{URL: i.url, Origins: i.origins})
+				if annotate {
+					used = append(used, kbldcmd.Image{URL: i.url, Origins: i.origins})
+				}
 				return i.url, true
 			})
 			sortImages(used)
@@ -67,7 +82,7 @@ func (in *input) rewrite(images map[string]image) (stages.Manifests, error) {
 			if err != nil {
 				return fmt.Errorf("%s: %w", object.Description(), err)
 			}
-			out = append(append(out, "---\n"...), text...)
+			out = append(out, text)
 			return nil
 		})
 		if err != nil {

@@ -1,11 +1,15 @@
 package kbld
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
+	"slices"
 
+	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"strake.dev/strake/internal/buildkit"
@@ -22,6 +26,11 @@ type Deps struct {
 	Registry *registry.Client
 	// Builder builds sources.
 	Builder Builder
+	// Record, if not nil, is told what each step that has run made of its references.
+	Record *Record
+	// ToolCommand makes the command of a process that calls [ServeTool]. Sources for pack, ko and bazel
+	// need it.
+	ToolCommand func(context.Context) (*exec.Cmd, error)
 	// Builds is how many builds run side by side; 0 is 4.
 	Builds int
 	// Rebuild has images built even if nothing has changed.
@@ -75,8 +84,9 @@ func (s *step) Plan(ctx context.Context, job *stages.Job) (stages.Result, []stag
 	return s.work(ctx, job, true)
 }
 
-// Check warns of fields that kbld would ignore, and makes sure that the builder is set up well and
-// secrets of this machine are there when the App has sources. It doesn't ask the daemon: there may be nothing to build.
+// Check warns of fields that kbld would ignore, and makes sure that what builds the App's sources is set
+// up well, or installed, and that secrets of this machine are there. It doesn't ask the daemon: there
+// may be nothing to build.
 func (s *step) Check(_ context.Context, job *stages.Job) error {
 	if s.config.own == nil {
 		return nil
@@ -84,19 +94,19 @@ func (s *step) Check(_ context.Context, job *stages.Job) error {
 	for _, text := range s.config.own.ignored {
 		stages.Warn(job.Events, text)
 	}
-	if len(s.config.own.sources) == 0 {
-		return nil
-	}
 	var found []error
 	for i := range s.config.own.sources {
 		source := &s.config.own.sources[i]
-		found = append(found, source.check(job))
+		found = append(found, named(cmp.Or(source.config.Image, source.config.ImageRepo), checkTool(source)), source.check(job))
 		if err := s.deps.Builder.Permits(source.options); err != nil {
 			found = append(found, source.named(err))
 		}
 	}
 	if err := errors.Join(found...); err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(s.config.own.sources, func(s source) bool { return s.tool == "" }) {
+		return nil
 	}
 	return s.deps.Builder.Check()
 }
@@ -152,7 +162,7 @@ func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Res
 	r := &run{
 		input: in, job: job, deps: s.deps, registry: memo, keychain: keychain,
 		lookup: &buildkit.Lookup{Registry: memo, Dir: cacheFolder(job), Temp: job.Temp, UserAgent: s.deps.UserAgent},
-		daemon: s.config.Buildkit, plan: plan, images: map[string]image{},
+		daemon: s.config.Buildkit, plan: plan, images: map[string]image{}, origins: inApp,
 	}
 	if err := r.settle(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -160,9 +170,18 @@ func (s *step) work(ctx context.Context, job *stages.Job, plan bool) (stages.Res
 		}
 		return stages.Result{}, nil, err
 	}
-	manifests, err := in.rewrite(r.images)
+	manifests, err := in.manifests(r.images)
 	if err != nil {
 		return stages.Result{}, nil, err
 	}
+	if s.deps.Record != nil && !plan {
+		s.deps.Record.add(in.conf, r.images)
+	}
 	return stages.Result{Manifests: manifests, Images: r.locked()}, r.changes, nil
+}
+
+// inApp are the origins of an image that is built from a source of an App. The path counts from the
+// App's folder: kbld's own, absolute one differs on every machine.
+func inApp(s *source) ([]kbldconfig.Origin, error) {
+	return []kbldconfig.Origin{{Local: &kbldconfig.OriginLocal{Path: s.path}}}, nil
 }

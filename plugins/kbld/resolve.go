@@ -34,12 +34,15 @@ type want struct {
 
 // wantOf applies overrides and sources to a reference; the first match of each counts.
 func (in *input) wantOf(ref string) (want, error) {
-	w := want{ref: ref, url: ref}
+	w := want{ref: ref, url: ref, platform: in.platform}
 	m := kbldimage.NewMatcher(ref)
 	overrides := in.conf.ImageOverrides()
 	if i := slices.IndexFunc(overrides, func(o kbldconfig.ImageOverride) bool { return m.Matches(o.ImageRef) }); i >= 0 {
 		o := overrides[i]
-		w.url, w.platform, w.tags = o.NewImage, o.PlatformSelection, o.TagSelection
+		w.url, w.tags = o.NewImage, o.TagSelection
+		if o.PlatformSelection != nil {
+			w.platform = o.PlatformSelection
+		}
 		if o.Preresolved {
 			// Somebody has settled on this very image.
 			w.platform = nil
@@ -52,6 +55,9 @@ func (in *input) wantOf(ref string) (want, error) {
 	m = kbldimage.NewMatcher(w.url)
 	for i := range in.sources {
 		if m.Matches(in.sources[i].config.ImageRef) {
+			if in.noBuild {
+				return w, fmt.Errorf("Building of images is disallowed (tried to build '%s' because a source was configured for it)", w.url) //nolint:revive // kbld's words
+			}
 			w.source = &in.sources[i]
 			return w, nil
 		}

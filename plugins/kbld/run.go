@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"golang.org/x/sync/errgroup"
 
@@ -33,6 +34,10 @@ type run struct {
 	lookup *buildkit.Lookup
 	// daemon is what the App says of where to build.
 	daemon Daemon
+	// origins tells where an image that is built from a source comes from.
+	origins func(*source) ([]kbldconfig.Origin, error)
+	// localImages lets images that a tool builds stay at docker when they have no destination.
+	localImages bool
 	// plan means that nothing may be written outside of the workspace.
 	plan bool
 
@@ -52,13 +57,17 @@ func (r *run) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.prepare(ctx, targets); err != nil {
+	builds, tools := byTool(targets)
+	if err := r.prepare(ctx, builds); err != nil {
 		return err
 	}
-	if err := r.lookUp(ctx, plain, targets); err != nil {
+	if err := r.lookUp(ctx, plain, builds); err != nil {
 		return err
 	}
-	if err := r.build(ctx, targets); err != nil {
+	if err := r.build(ctx, builds); err != nil {
+		return err
+	}
+	if err := r.useTools(ctx, tools); err != nil {
 		return err
 	}
 	if err := r.finish(ctx, targets); err != nil {

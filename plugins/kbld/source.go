@@ -18,6 +18,8 @@ type source struct {
 	// path is the context's folder in the App's folder.
 	path string
 	request
+	// tool is what builds the source instead of BuildKit: pack, ko or bazel.
+	tool string
 	// unsupported is set for a source that can't be built; it matters only if somebody names the image.
 	unsupported error
 }
@@ -44,7 +46,10 @@ func newSource(c kbldconfig.Source, own *schema.Node, how reading) (source, erro
 	if s.path, err = how.locate(c.Path); err != nil {
 		return s, fmt.Errorf("path: %w", err)
 	}
-	if s.unsupported = unsupported(c); s.unsupported != nil {
+	if s.tool = toolOf(c); s.tool != "" {
+		if own != nil {
+			return s, own.Errorf("cannot be combined with another builder in one source")
+		}
 		return s, nil
 	}
 	s.dir, s.how, s.dockerfile = s.path, how, path.Join(s.path, buildkit.DefaultDockerfile)
@@ -104,15 +109,4 @@ func deref[T any](p *T) T {
 		return zero
 	}
 	return *p
-}
-
-// unsupported is an error for builders that aren't BuildKit.
-func unsupported(c kbldconfig.Source) error {
-	for builder, given := range map[string]bool{"pack": c.Pack != nil, "ko": c.Ko != nil, "bazel": c.Bazel != nil} {
-		if given {
-			return stages.WithHint(fmt.Errorf("builder %q is not supported by this version: sources are built with BuildKit", builder),
-				"use a Dockerfile: “buildkit: {dockerfile: …}”")
-		}
-	}
-	return nil
 }

@@ -35,7 +35,9 @@ type target struct {
 	// digest is that of the image, once it is known to be there.
 	digest string
 	// built is what the build has given, if there was one.
-	built  buildkit.Result
+	built buildkit.Result
+	// local is the image's name at docker, if a tool has built it and it has no destination.
+	local  string
 	action string
 	reason string
 	// changes names everything that led to a build.
@@ -46,12 +48,17 @@ func (r *run) newTarget(w want) (*target, error) {
 	if w.source.unsupported != nil {
 		return nil, w.source.unsupported
 	}
+	if err := checkTool(w.source); err != nil {
+		return nil, err
+	}
 	m := kbldimage.NewMatcher(w.url)
 	destinations := r.conf.ImageDestinations()
 	i := slices.IndexFunc(destinations, func(d kbldconfig.ImageDestination) bool { return m.Matches(d.ImageRef) })
 	switch {
 	case i < 0 && w.source.output.given():
 		return r.newFileTarget(w)
+	case i < 0 && r.localImages && w.source.tool != "":
+		return &target{want: w}, nil
 	case i < 0:
 		return nil, stages.WithHint(errors.New("has a source, but no destination to push it to"),
 			"add “destinations: [{image: %s, newImage: registry.example.com/team/%s}]” to the kbld Config", w.url, lastPart(w.url))

@@ -11,12 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/plugins/kbld"
 	"strake.dev/strake/stages"
 )
 
 func newBuildCommand(t *tool) *cobra.Command {
-	var opts runFlags
-	var why bool
+	var opts buildFlags
 	cmd := &cobra.Command{
 		Use:   "build [flags]",
 		Short: "Run all stages before deploy and list the images",
@@ -26,24 +26,45 @@ into it has changed, or if it is gone from the registry; --why names all of that
 		Example: `  strake build -f app.yaml
   strake build -f app.yaml --why
   strake build -f app.yaml --rebuild
-  strake build -f app.yaml --buildkit-addr tcp://buildkit.example.com:1234`,
+  strake build -f app.yaml --buildkit-addr tcp://buildkit.example.com:1234
+  strake build -f app.yaml --imgpkg-lock-output .imgpkg/images.yml`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return t.build(cmd, &opts, why) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.build(cmd, &opts) },
 	}
 	opts.add(cmd)
-	cmd.Flags().BoolVar(&why, "why", false, "name everything that led to a build: files, arguments, base images")
 	return cmd
 }
 
-func (t *tool) build(cmd *cobra.Command, o *runFlags, why bool) error {
+// buildFlags are those of build.
+type buildFlags struct {
+	runFlags
+	outputs lockOutputFlags
+	why     bool
+}
+
+func (f *buildFlags) add(cmd *cobra.Command) {
+	f.runFlags.add(cmd)
+	f.outputs.add(cmd)
+	cmd.Flags().BoolVar(&f.why, "why", false, "name everything that led to a build: files, arguments, base images")
+}
+
+func (t *tool) build(cmd *cobra.Command, o *buildFlags) error {
 	return t.conclude(cmd.Context(), "build", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.openRun(cmd, o)
+		if err := o.outputs.check(cmd); err != nil {
+			return nil, err
+		}
+		o.images = &kbld.Record{}
+		s, err := t.openRun(cmd, &o.runFlags)
 		if err != nil {
 			return nil, err
 		}
 		s.opts.Until = stages.Build
 		_, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
-		return &buildResult{runResult: run, why: why}, err
+		if err == nil {
+			err = o.outputs.write(o.images)
+			run.failed = err != nil
+		}
+		return &buildResult{runResult: run, why: o.why}, err
 	})
 }
 

@@ -32,7 +32,7 @@ func hintOf(err error) string {
 // printError prints an error and its hint. Problems of a file are printed as they are, one a line,
 // in the form that editors understand.
 func (t *tool) printError(err error) {
-	if err == nil || errors.Is(err, errPending) {
+	if _, told := errors.AsType[*toldError](err); told || err == nil || errors.Is(err, errPending) {
 		return
 	}
 	text := strings.TrimRight(render.Text(err.Error()), "\n")

@@ -28,6 +28,9 @@ func Main(p Program) int {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
 	t := &tool{Program: p, in: os.Stdin, out: &checkedWriter{to: os.Stdout}, err: os.Stderr, getenv: os.Getenv}
+	if calledAs(os.Args[0]) == kbldName {
+		return exitCode(ctx, t.kbld(ctx, os.Args[1:]))
+	}
 	return t.execute(ctx, os.Args[1:])
 }
 

@@ -9,6 +9,7 @@ import (
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins"
+	"strake.dev/strake/plugins/kbld"
 )
 
 // remoteFlags say where clusters, registries and builders are.
@@ -19,6 +20,10 @@ type remoteFlags struct {
 	mirrors, cas, plain []string
 	buildkit, tlsDir    string
 	entitlements        []string
+	// skipVerify and allowHTTP are kbld's own flags.
+	skipVerify, allowHTTP bool
+	// images, if not nil, is told what references became.
+	images *kbld.Record
 }
 
 func (f *remoteFlags) add(flags *pflag.FlagSet) {
@@ -45,7 +50,9 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 	if err != nil {
 		return plugins.Deps{}, err
 	}
-	images, err := registry.New(registry.Options{Mirrors: mirrors, CAs: f.cas, PlainHTTP: f.plain, UserAgent: userAgent})
+	images, err := registry.New(registry.Options{
+		Mirrors: mirrors, CAs: f.cas, PlainHTTP: f.plain, SkipVerify: f.skipVerify, AllowHTTP: f.allowHTTP, UserAgent: userAgent,
+	})
 	if err != nil {
 		return plugins.Deps{}, err
 	}
@@ -58,5 +65,8 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 		}),
 		Rebuild:   f.rebuild,
 		UserAgent: userAgent,
+
+		Images:      f.images,
+		ToolCommand: kbldToolCommand,
 	}, nil
 }

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	kbldcmd "carvel.dev/kbld/pkg/kbld/cmd"
+	"github.com/spf13/cobra"
+
+	"strake.dev/strake/cmd/strake/kbld"
+	plugin "strake.dev/strake/plugins/kbld"
+)
+
+// kbldName is the name under which strake is kbld.
+const kbldName = "kbld"
+
+// calledAs is the name of the program that the process was called as.
+func calledAs(arg string) string { return strings.TrimSuffix(filepath.Base(arg), ".exe") }
+
+func newKbldCommand(t *tool) *cobra.Command {
+	return &cobra.Command{
+		Use:   kbldName + " [flags]",
+		Short: "Be kbld, with BuildKit as the builder",
+		Long: `Be kbld: build and resolve the images of Kubernetes manifests, without an App. A
+strake that is called as kbld, for example by a symbolic link of that name, does
+the same. Sources are built with BuildKit; --buildkit-addr is STRAKE_BUILDKIT_ADDR
+here. See “strake kbld --help”.`,
+		Example:            "  strake kbld -f config/ > resolved.yml",
+		DisableFlagParsing: true,
+		RunE:               func(cmd *cobra.Command, args []string) error { return t.kbld(cmd.Context(), args) },
+	}
+}
+
+// A toldError was printed already. What it was doesn't matter for the exit code: kbld knows only one.
+type toldError struct{ text string }
+
+func (e *toldError) Error() string { return e.text }
+
+// kbld is the program under that name. Its error is a toldError.
+func (t *tool) kbld(ctx context.Context, args []string) error {
+	err := kbld.Main(ctx, args, kbld.Program{
+		Deps:   t.kbldDeps,
+		Getenv: t.getenv,
+		Stderr: t.err,
+		Abort:  func() { os.Exit(exitCode(ctx, context.Cause(ctx))) },
+	})
+	if err != nil {
+		return &toldError{err.Error()}
+	}
+	return nil
+}
+
+// kbldDeps makes the clients that a kbld works with. What are flags elsewhere comes from the
+// environment here: kbld's own flags are all there are.
+func (t *tool) kbldDeps(flags kbldcmd.RegistryFlags) (plugin.Deps, error) {
+	var remote remoteFlags
+	cmd := &cobra.Command{Use: kbldName}
+	remote.add(cmd.Flags())
+	if err := t.readEnv(cmd); err != nil {
+		return plugin.Deps{}, err
+	}
+	remote.cas = append(remote.cas, flags.CACertPaths...)
+	remote.skipVerify, remote.allowHTTP = !flags.VerifyCerts, flags.Insecure
+	deps, err := remote.deps(t.userAgent())
+	return plugin.Deps{
+		Registry: deps.Registry, Builder: deps.Builder, ToolCommand: deps.ToolCommand, UserAgent: deps.UserAgent,
+	}, err
+}
+
+// kbldToolName is the command that strake calls itself with to have a source built by pack, ko or bazel.
+const kbldToolName = "kbld-tool"
+
+func newKbldToolCommand(t *tool) *cobra.Command {
+	return &cobra.Command{
+		Use:    kbldToolName,
+		Short:  "Build one source with pack, ko or bazel, for a strake that waits for it",
+		Hidden: true,
+		Args:   noArgs,
+		RunE:   func(*cobra.Command, []string) error { return plugin.ServeTool(t.in, t.out, t.err) },
+	}
+}
+
+func kbldToolCommand(ctx context.Context) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, kbldToolName)
+	// Whatever the file is called: by another name it could be kbld.
+	cmd.Args[0] = "strake"
+	return cmd, nil
+}

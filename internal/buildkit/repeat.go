@@ -122,7 +122,7 @@ func (j *job) await(ctx context.Context, f fault, try int) error {
 		return ctx.Err()
 	case <-timer.C:
 	}
-	ref, ok := f.reference()
+	ref, ok := f.reference(j.out.Push)
 	if !ok || j.client.opts.Registry == nil {
 		return nil
 	}
@@ -137,11 +137,16 @@ func (j *job) await(ctx context.Context, f fault, try int) error {
 // apiPath matches the path of a request to a registry.
 var apiPath = regexp.MustCompile(`^/v2/(.+)/(manifests|blobs|tags)/(.*)$`)
 
-// reference is what to ask the registry for that failed: the manifest of the request, or any of its
-// repository.
-func (f fault) reference() (name.Reference, bool) {
+// reference is what to ask the registry for that failed: a tag to push, the manifest of the request, or
+// any of its repository.
+func (f fault) reference(push []name.Tag) (name.Reference, bool) {
 	if f.url == nil {
 		return nil, false
+	}
+	for _, tag := range push {
+		if tag.RegistryStr() == f.url.Host {
+			return tag, true
+		}
 	}
 	m := apiPath.FindStringSubmatch(f.url.Path)
 	if m == nil {

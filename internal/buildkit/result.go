@@ -27,8 +27,8 @@ type Result struct {
 	Platforms []string
 	// Daemon is the address of the daemon that has built, without a password.
 	Daemon string
-	// Steps counts the steps of the Dockerfile, and Cached those of them that the daemon had done
-	// before.
+	// Steps counts the steps of the Dockerfile besides FROM, and Cached those of them that the daemon had
+	// done before.
 	Cached, Steps int
 	// Seconds is how long it took, with the push.
 	Seconds float64

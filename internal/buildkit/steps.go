@@ -40,7 +40,7 @@ type steps struct {
 type step struct {
 	name  string
 	state string
-	// ran tells that it wasn't taken from the cache, at least once.
+	// ran tells that at the end of a try it had not been taken from the cache.
 	ran     bool
 	outputs map[int]*output
 	// lines counts the lines of all outputs.
@@ -105,7 +105,6 @@ func (s *steps) vertex(v *client.Vertex) {
 		return
 	}
 	st.state = state
-	st.ran = st.ran || state == stages.TaskDone
 	if state != stages.TaskRunning {
 		s.flush(st)
 	}
@@ -143,6 +142,7 @@ func (s *steps) task(t *stages.Task) {
 func (s *steps) end(state string) {
 	for _, st := range s.byID {
 		s.flush(st)
+		st.ran = st.ran || st.state == stages.TaskDone
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.open)) {
 		t := *s.open[id]
@@ -234,11 +234,12 @@ func shortName(name string) string {
 	return name
 }
 
-// count counts the steps of the Dockerfile, and those of them that were cached.
+// count counts the steps of the Dockerfile, and those of them that were cached. FROM is none of them:
+// taking an image that is there isn't called cached.
 func (s *steps) count() (cached, all int) {
 	for _, st := range s.byID {
 		name, ok := strings.CutPrefix(bracket.FindString(st.name), "[")
-		if !ok || strings.HasPrefix(name, "internal]") || strings.HasPrefix(name, "auth]") || strings.HasPrefix(name, "context ") {
+		if !ok || strings.HasPrefix(st.name, "["+name+" FROM ") || strings.HasPrefix(name, "internal]") || strings.HasPrefix(name, "auth]") || strings.HasPrefix(name, "context ") {
 			continue
 		}
 		all++

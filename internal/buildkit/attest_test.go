@@ -187,7 +187,8 @@ func TestColdDaemons(t *testing.T) {
 				t.Errorf("told of a missing cache: %v", missed)
 			}
 			cold := b
-			cold.address = second.Address
+			// Cold means that it has not even the base image.
+			cold.address = buildkittest.Start(t).Address
 			options.CacheTo = nil
 			again, rec, err := cold.make(t.Context(), t, files, buildkit.Source{Options: options}, nil)
 			if err != nil {

@@ -51,7 +51,7 @@ func (b bench) makeIn(ctx context.Context, t *testing.T, s buildkit.Source, chan
 		t.Fatal(err)
 	}
 	out := buildkit.Output{
-		Address: b.address, Push: []name.Tag{tag}, Name: "app", Cache: t.Name(), Tag: loaded.Parts().Tag(), Temp: t.TempDir(),
+		Daemons: []buildkit.Daemon{{Address: b.address}}, Push: []name.Tag{tag}, Name: "app", Cache: t.Name(), Tag: loaded.Parts().Tag(), Temp: t.TempDir(),
 	}
 	if change != nil {
 		change(&out)

@@ -149,6 +149,7 @@ func (j *job) run(ctx context.Context, at *connection) (b built, err error) {
 
 // solve has the daemon build, and returns its answer.
 func (j *job) solve(ctx context.Context, bk *client.Client, into *store) (map[string]string, error) {
+	j.steps.begin()
 	statuses := make(chan *client.SolveStatus)
 	told := make(chan struct{})
 	go func() {

@@ -40,9 +40,9 @@ type steps struct {
 type step struct {
 	name  string
 	state string
-	// ran tells that at the end of a try it had not been taken from the cache.
-	ran     bool
-	outputs map[int]*output
+	// cached tells that it was taken from the cache, and ran that in some try it was not.
+	cached, ran bool
+	outputs     map[int]*output
 	// lines counts the lines of all outputs.
 	lines int
 }
@@ -70,6 +70,13 @@ func (s *steps) of(id digest.Digest) *step {
 		s.byID[id] = st
 	}
 	return st
+}
+
+// begin begins a try: what was cached in an earlier one may have to be done now.
+func (s *steps) begin() {
+	for _, st := range s.byID {
+		st.state = ""
+	}
 }
 
 func (s *steps) tell(status *client.SolveStatus) {
@@ -101,10 +108,12 @@ func (s *steps) vertex(v *client.Vertex) {
 	case v.Started == nil:
 		return
 	}
-	if state == st.state {
+	// A cached layer that is fetched after all is told of as if the step ran.
+	if state == st.state || st.state == stages.TaskCached && state != stages.TaskFailed {
 		return
 	}
 	st.state = state
+	st.cached = st.cached || state == stages.TaskCached
 	if state != stages.TaskRunning {
 		s.flush(st)
 	}
@@ -243,7 +252,7 @@ func (s *steps) count() (cached, all int) {
 			continue
 		}
 		all++
-		if st.state == stages.TaskCached && !st.ran {
+		if st.cached && !st.ran {
 			cached++
 		}
 	}

@@ -69,7 +69,7 @@ func (h *hidden) error(err error) error {
 		return err
 	}
 	hint := h.text(stages.Hint(err))
-	var clean error = errors.New(h.text(err.Error()))
+	clean := errors.New(h.text(err.Error()))
 	if step, ok := errors.AsType[*StepError](err); ok {
 		s := *step
 		s.Step, s.Excerpt, s.Err = h.text(s.Step), h.text(s.Excerpt), errors.New(h.text(s.Err.Error()))

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http/cgi"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -94,12 +93,10 @@ func serveAgent(t *testing.T) string {
 	if err := keys.Add(agent.AddedKey{PrivateKey: key, Comment: "test key"}); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := os.MkdirTemp("", "ssh-")
-	must(t, dir, err)
-	socket := filepath.Join(dir, "agent")
+	socket := filepath.Join(t.TempDir(), "agent")
 	listener, err := net.Listen("unix", socket)
 	must(t, listener, err)
-	t.Cleanup(func() { listener.Close(); os.RemoveAll(dir) })
+	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
 			conn, err := listener.Accept()

@@ -325,7 +325,7 @@ func TestDaemonsPushIsRepeated(t *testing.T) {
 			if got := f.seen("PUT /v2/team/app/manifests"); got != c.pushes {
 				t.Errorf("the manifest was pushed %d times, expected %d", got, c.pushes)
 			}
-			if warned := strings.Contains(rec.told(t), "trying again (2 of 4)"); warned != (strings.HasPrefix(name, "429")) {
+			if warned := strings.Contains(rec.told(t), "trying again (2 of 4)"); warned != strings.HasPrefix(name, "429") {
 				t.Errorf("told of a second try: %v", warned)
 			}
 		})

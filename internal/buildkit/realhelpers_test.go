@@ -162,10 +162,3 @@ func (r *recorder) told(t *testing.T) string {
 	data, err := json.Marshal(r.events)
 	return string(must(t, data, err))
 }
-
-// labels are the labels of an image.
-func labels(t *testing.T, img v1.Image) map[string]string {
-	t.Helper()
-	config, err := img.ConfigFile()
-	return must(t, config, err).Config.Labels
-}

@@ -56,7 +56,7 @@ func TestHidden(t *testing.T) {
 		t.Errorf("events: %v", events)
 	}
 	plain := errors.New("nothing")
-	if got := h.error(plain); got != plain {
+	if got := h.error(plain); !errors.Is(got, plain) {
 		t.Errorf("an error without a secret became %v", got)
 	}
 	step := &StepError{Name: "app", Step: "echo secret", Log: []string{"a", "secret"}, Excerpt: "secret", Err: errors.New("secret")}

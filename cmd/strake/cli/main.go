@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/plugins"
 	"strake.dev/strake/stages"
@@ -25,6 +26,7 @@ type Program struct {
 // signals: the first one cancels the command, a second one ends the process at once.
 func Main(p Program) int {
 	kube.Quiet()
+	buildkit.Quiet()
 	ctx, stop := withSignals(context.Background())
 	defer stop()
 	t := &tool{Program: p, in: os.Stdin, out: &checkedWriter{to: os.Stdout}, err: os.Stderr, getenv: os.Getenv}

@@ -3,10 +3,12 @@ package buildkit
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	gatewaypb "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/util/urlutil"
 	"github.com/opencontainers/go-digest"
 
 	"strake.dev/strake/stages"
@@ -63,6 +65,9 @@ func (e *StepError) Unwrap() error { return e.Err }
 
 // failure makes of what the daemon answered an error that tells a user where to look.
 func failure(err error, b *Build, out Output, s *steps) error {
+	if err := unpinned(err, b, out); err != nil {
+		return err
+	}
 	sources := errdefs.Sources(err)
 	exit, hasExit := errors.AsType[*gatewaypb.ExitError](err)
 	if len(sources) == 0 && !hasExit {
@@ -83,6 +88,21 @@ func failure(err error, b *Build, out Output, s *steps) error {
 		}
 	}
 	return access(e, out)
+}
+
+// denied matches how BuildKit says that a policy refuses a source.
+var denied = regexp.MustCompile(`source "([^"]*)" denied by policy`)
+
+// unpinned says of what a strict policy has refused that the lock file doesn't pin it; other errors give
+// nil.
+func unpinned(err error, b *Build, out Output) error {
+	found := denied.FindStringSubmatch(err.Error())
+	if !b.strict || found == nil {
+		return nil
+	}
+	ref := urlutil.RedactCredentials(strings.TrimPrefix(found[1], "docker-image://"))
+	return stages.WithHint(fmt.Errorf("build of %s: %s is not pinned in the lock file", out.Name, ref),
+		"an image that the lock file has is built again only from what the file pins; “strake lock update” pins what can be asked for")
 }
 
 // locate fills in where the step stands in the Dockerfile.

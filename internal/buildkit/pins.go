@@ -68,10 +68,14 @@ func (p Pins) Unknown() []string {
 	return refs
 }
 
-// Digest is the SHA-256, in hex, of all pins together.
+// Digest is the SHA-256, in hex, of all pins together. A reference whose digest couldn't be told is left
+// out: its text is part of the Dockerfile.
 func (p Pins) Digest() string {
 	sum := sha256.New()
 	for _, pin := range p {
+		if pin.Digest == "" {
+			continue
+		}
 		fmt.Fprintf(sum, "%s %q %q\n", pin.Kind, pin.Ref, pin.Digest)
 	}
 	return hexSum(sum)

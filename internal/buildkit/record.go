@@ -220,7 +220,7 @@ func decodeRecord(data []byte) (*Record, error) {
 	list := ""
 	for {
 		line, err := in.ReadString('\n')
-		if err == io.EOF && line == "" {
+		if errors.Is(err, io.EOF) && line == "" {
 			return r, nil
 		}
 		if err != nil {

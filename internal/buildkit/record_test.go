@@ -102,7 +102,8 @@ func TestExplain(t *testing.T) {
 		"own ignore": {variant{files: base}, variant{files: with(base, "src/Dockerfile.dockerignore", "lib\n*.md\n")}, []string{"src/Dockerfile.dockerignore is new", "src/lib is gone"}},
 		"Dockerfile": {variant{files: base}, variant{files: with(base, "src/Dockerfile", "FROM golang:1.26\n\nRUN one\nRUN three\n")}, []string{"src/Dockerfile changed at line 4"}},
 		"Dockerfile longer": {
-			variant{files: base}, variant{files: with(base, "src/Dockerfile", "FROM golang:1.26\n\nRUN a\nRUN b\nRUN one\nRUN two\n", "src/main.go", "x")},
+			variant{files: base},
+			variant{files: with(base, "src/Dockerfile", "FROM golang:1.26\n\nRUN a\nRUN b\nRUN one\nRUN two\n", "src/main.go", "x")},
 			[]string{"src/Dockerfile changed at lines 3-4", "src/main.go changed"},
 		},
 		"Dockerfile shorter": {variant{files: base}, variant{files: with(base, "src/Dockerfile", "FROM golang:1.26\nRUN two\n")}, []string{"src/Dockerfile changed at line 2"}},
@@ -111,14 +112,16 @@ func TestExplain(t *testing.T) {
 			variant{files: base}, variant{files: base, source: options(Options{Labels: map[string]string{"l": "1"}})}, []string{"label l is new"},
 		},
 		"epoch": {
-			variant{files: base, source: args(epochArg, "1")}, variant{files: base, source: args(epochArg, "2")},
+			variant{files: base, source: args(epochArg, "1")},
+			variant{files: base, source: args(epochArg, "2")},
 			[]string{"build argument SOURCE_DATE_EPOCH changed", "SOURCE_DATE_EPOCH changed"},
 		},
 		"target":       {variant{files: base, source: options(Options{Target: "a"})}, variant{files: base, source: options(Options{Target: "b"})}, []string{"target changed from a to b"}},
 		"first target": {variant{files: base}, variant{files: base, source: options(Options{Target: "b"})}, []string{"target changed to b"}},
 		"no target":    {variant{files: base, source: options(Options{Target: "a"})}, variant{files: base}, []string{"target a is no longer set"}},
 		"platforms": {
-			variant{files: base, source: options(Options{Platforms: []string{"linux/amd64"}})}, variant{files: base, source: options(Options{Platforms: []string{"linux/amd64", "linux/arm64"}})},
+			variant{files: base, source: options(Options{Platforms: []string{"linux/amd64"}})},
+			variant{files: base, source: options(Options{Platforms: []string{"linux/amd64", "linux/arm64"}})},
 			[]string{"platforms changed from linux/amd64 to linux/amd64, linux/arm64"},
 		},
 		"base":     {variant{files: base, pins: pins("1")}, variant{files: base, pins: pins("2")}, []string{"base image golang:1.26 moved from sha256:111111111111… to sha256:222222222222…"}},

@@ -214,7 +214,7 @@ func TestFilter(t *testing.T) {
 	w.scan()
 	if os.Geteuid() != 0 { // whom no mode keeps out
 		w.must(os.Chmod(w.path("closed"), 0))
-		defer os.Chmod(w.path("closed"), 0o755)
+		defer func() { w.must(os.Chmod(w.path("closed"), 0o755)) }()
 	} else {
 		w.must(os.RemoveAll(w.path("closed")))
 	}

@@ -127,7 +127,8 @@ func statusOf(st *unix.Stat_t) status {
 	}
 	return status{mode: mode, stamped: true, stamp: stamp{
 		size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano(),
-		dev: uint64(st.Dev), ino: st.Ino, exec: mode&0o100 != 0,
+		dev: uint64(st.Dev), //nolint:unconvert // it is an int32 on other systems
+		ino: st.Ino, exec: mode&0o100 != 0,
 	}}
 }
 

@@ -94,6 +94,11 @@ func (s *step) Check(_ context.Context, job *stages.Job) error {
 	for _, text := range s.config.own.ignored {
 		stages.Warn(job.Events, text)
 	}
+	if slices.ContainsFunc(s.config.own.sources, func(s source) bool { return s.tool == "" }) {
+		if err := s.deps.Builder.Check(); err != nil {
+			return err
+		}
+	}
 	var found []error
 	for i := range s.config.own.sources {
 		source := &s.config.own.sources[i]
@@ -102,13 +107,7 @@ func (s *step) Check(_ context.Context, job *stages.Job) error {
 			found = append(found, source.named(err))
 		}
 	}
-	if err := errors.Join(found...); err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(s.config.own.sources, func(s source) bool { return s.tool == "" }) {
-		return nil
-	}
-	return s.deps.Builder.Check()
+	return errors.Join(found...)
 }
 
 // cacheFolder is where the plugin keeps what only makes it faster; empty for nowhere.

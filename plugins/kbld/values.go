@@ -62,11 +62,11 @@ func (r *request) addAnnotation(key, value string) error {
 		return addTo(&r.options.Annotations, key, value)
 	}
 	for place := range strings.SplitSeq(places, ",") {
-		key := rest
+		target := rest
 		switch place {
 		case onManifest:
 		case onIndex:
-			key = onIndex + ":" + rest
+			target = onIndex + ":" + rest
 		default:
 			return stages.WithHint(fmt.Errorf("annotation %q: %q is not supported before the colon", key, place),
 				"expected %s or %s", onManifest, onIndex)
@@ -74,7 +74,7 @@ func (r *request) addAnnotation(key, value string) error {
 		if rest == "" {
 			return errors.New("has no name")
 		}
-		if err := addTo(&r.options.Annotations, key, value); err != nil {
+		if err := addTo(&r.options.Annotations, target, value); err != nil {
 			return err
 		}
 	}

@@ -59,8 +59,10 @@ func TestFaults(t *testing.T) {
 		// tries is how many requests there are; 0 is any number.
 		tries int
 	}{
-		"never answers": {answer: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-			ref: ":1", want: "registry HOST has accepted a request, but hasn't answered for 200ms", tries: 2},
+		"never answers": {
+			answer: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+			ref:    ":1", want: "registry HOST has accepted a request, but hasn't answered for 200ms", tries: 2,
+		},
 		"stops in the middle": {answer: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"schemaVersion": 2`)
@@ -71,10 +73,14 @@ func TestFaults(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"schemaVersion": 2`)
 		}, ref: ":1", get: true, want: "registry HOST has broken off an answer after 19 bytes", tries: 2},
-		"closes": {answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-			ref: ":1", want: "registry HOST has closed the connection without an answer"},
-		"web page": {answer: body("text/html; charset=utf-8", "<html>please log in</html>"),
-			ref: ":1", want: "registry HOST answers with a web page, which is no manifest", tries: 2},
+		"closes": {
+			answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+			ref:    ":1", want: "registry HOST has closed the connection without an answer",
+		},
+		"web page": {
+			answer: body("text/html; charset=utf-8", "<html>please log in</html>"),
+			ref:    ":1", want: "registry HOST answers with a web page, which is no manifest", tries: 2,
+		},
 		"web page to HEAD": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<html>please log in</html>")
@@ -83,8 +89,10 @@ func TestFaults(t *testing.T) {
 		"nothing":   {answer: body(image, ""), ref: ":1", want: "registry HOST answers with 0 bytes that are no JSON", tries: 2},
 		"huge":      {answer: body(image, `"`+strings.Repeat("x", 9<<20)+`"`), ref: ":1", want: "registry HOST answers with more than the 8 MiB that a manifest may have", tries: 2},
 		"redirects": {answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, ref: ":1", want: "registry HOST redirects more than 8 times: /v2/app/manifests/1", tries: 9},
-		"redirects by digest": {answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) },
-			ref: "@" + digest.String(), get: true, want: "redirects more than 8 times", tries: 9},
+		"redirects by digest": {
+			answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) },
+			ref:    "@" + digest.String(), get: true, want: "redirects more than 8 times", tries: 9,
+		},
 		"another digest to HEAD": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Docker-Content-Digest", other)
 			w.Header().Set("Content-Type", image)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -55,13 +56,19 @@ func found(w http.ResponseWriter) {
 type crowd struct {
 	mu         sync.Mutex
 	here, most int
+	// full is closed when as many are there as there may be.
+	full chan struct{}
+	size int
 }
 
 func (c *crowd) enter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.here++
-	c.most = max(c.most, c.here)
+	if c.most = max(c.most, c.here); c.most == c.size {
+		c.size = 0
+		close(c.full)
+	}
 }
 
 func (c *crowd) leave() {
@@ -71,32 +78,38 @@ func (c *crowd) leave() {
 }
 
 func TestLimitPerHost(t *testing.T) {
+	const limit = 32
 	c := newClient(t, nil)
 	var hosts []string
 	var crowds []*crowd
-	all := &crowd{}
+	all := &crowd{full: make(chan struct{}), size: 2 * limit}
 	for range 2 {
 		s, here := serve(t), &crowd{}
 		s.set(func(w http.ResponseWriter, _ *http.Request) {
 			here.enter()
 			all.enter()
-			time.Sleep(10 * time.Millisecond)
+			select {
+			case <-all.full:
+				// Long enough for one too many to come.
+				time.Sleep(10 * time.Millisecond)
+			case <-time.After(10 * time.Second):
+			}
 			all.leave()
 			here.leave()
 			found(w)
 		})
 		hosts, crowds = append(hosts, s.host), append(crowds, here)
 	}
-	if err := heads(t.Context(), t, c, 150, hosts...); err != nil {
+	if err := heads(t.Context(), t, c, 100, hosts...); err != nil {
 		t.Fatal(err)
 	}
 	for i, here := range crowds {
-		if here.most > 32 || here.most < 16 {
-			t.Errorf("host %d: %d requests at the same time", i, here.most)
+		if here.most != limit {
+			t.Errorf("host %d: %d requests at the same time, expected %d", i, here.most, limit)
 		}
 	}
-	if all.most <= 32 {
-		t.Errorf("%d requests at the same time to both hosts: one waits for the other", all.most)
+	if all.most != 2*limit {
+		t.Errorf("%d requests at the same time to both hosts, expected %d", all.most, 2*limit)
 	}
 }
 
@@ -117,9 +130,7 @@ func TestRateLimit(t *testing.T) {
 				last = now
 				if tokens < 1 {
 					refused++
-					for k, v := range header {
-						w.Header()[k] = v
-					}
+					maps.Copy(w.Header(), header)
 					w.WriteHeader(http.StatusTooManyRequests)
 					return
 				}
@@ -191,14 +202,14 @@ func TestOnePingPerRegistry(t *testing.T) {
 			s.set(func(w http.ResponseWriter, r *http.Request) {
 				mu.Lock()
 				defer mu.Unlock()
-				switch {
-				case r.URL.Path == "/v2/":
+				switch r.URL.Path {
+				case "/v2/":
 					seen["ping"]++
 					if c.challenge != "" {
 						w.Header().Set("WWW-Authenticate", strings.ReplaceAll(c.challenge, "HOST", s.host))
 						w.WriteHeader(http.StatusUnauthorized)
 					}
-				case r.URL.Path == "/token":
+				case "/token":
 					seen["token"]++
 					_, _ = w.Write([]byte(`{"token": "t"}`))
 				default:

@@ -122,11 +122,14 @@ func (t *pinging) forget(key string) {
 }
 
 func (p *ping) ask(next http.RoundTripper, req *http.Request) {
-	if p.resp, p.err = next.RoundTrip(req); p.err != nil {
+	resp, err := next.RoundTrip(req)
+	if err != nil {
+		p.err = err
 		return
 	}
-	defer p.resp.Body.Close()
-	p.body, p.err = io.ReadAll(io.LimitReader(p.resp.Body, maxPing))
+	defer resp.Body.Close()
+	p.resp = resp
+	p.body, p.err = io.ReadAll(io.LimitReader(resp.Body, maxPing))
 }
 
 // tells tells whether the answer says how to authenticate. It must have come.

@@ -26,9 +26,13 @@ const (
 // newTransport returns a transport that trusts what the system does and cas, if there are any.
 func newTransport(cas *x509.CertPool) *http.Transport {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: connectTimeout, KeepAlive: keepAlive}).DialContext,
-		TLSClientConfig:       &tls.Config{RootCAs: cas, MinVersion: tls.VersionTLS12},
+		Proxy:       http.ProxyFromEnvironment,
+		DialContext: (&net.Dialer{Timeout: connectTimeout, KeepAlive: keepAlive}).DialContext,
+		TLSClientConfig: &tls.Config{
+			RootCAs: cas, MinVersion: tls.VersionTLS12,
+			// After the first connection to a registry, the others cost it and us little.
+			ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		},
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   perHost,
 		IdleConnTimeout:       idleTimeout,

@@ -367,7 +367,7 @@ func sshExample(t *testing.T, e *example) {
 		}
 	}
 	// The path of a socket may have 108 bytes at most.
-	dir, err := os.MkdirTemp("", "agent")
+	dir, err := os.MkdirTemp("", "agent") //nolint:usetesting // its path would be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

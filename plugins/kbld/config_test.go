@@ -56,7 +56,7 @@ func TestBadConfig(t *testing.T) {
 		stagetest.BadConfig{Name: "secret's source", Config: own("secrets: [{id: a, envs: A}]"), Want: "secrets[0].envs: unknown field (did you mean env?)"},
 		stagetest.BadConfig{Name: "ssh twice", Config: own("ssh: [{}, {id: default}]"), Want: "ssh[1]: ssh default is given twice"},
 		stagetest.BadConfig{Name: "ssh without a path", Config: own("ssh: [{paths: ['']}]"), Want: "ssh[0].paths[0]: is empty"},
-		stagetest.BadConfig{Name: "cache's type", Config: own("cacheTo: [{type: registy, ref: x}]"), Want: `cacheTo[0]: cache type "registy" is not supported (did you mean registry?)`},
+		stagetest.BadConfig{Name: "cache's type", Config: own("cacheTo: [{type: registrie, ref: x}]"), Want: `cacheTo[0]: cache type "registrie" is not supported (did you mean registry?)`},
 		stagetest.BadConfig{Name: "cache without type", Config: own("cacheFrom: [{ref: x}]"), Want: "cacheFrom[0]: has no type: expected one of azblob, gha, inline, local, registry, s3"},
 		stagetest.BadConfig{Name: "cache without ref", Config: own("cacheFrom: [{type: registry}]"), Want: "cache type registry: ref is missing"},
 		stagetest.BadConfig{Name: "cache's attribute", Config: own("cacheTo: [{type: gha, scoop: x}]"), Want: `cache type gha: unknown attribute "scoop" (did you mean scope?)`},

@@ -43,22 +43,34 @@ func TestRawOptions(t *testing.T) {
 		{args: []string{"-f=D"}, want: request{dockerfile: "src/D"}},
 		{args: []string{"--file=../D"}, want: request{dockerfile: "D"}},
 		{args: []string{"-qDfD"}, want: request{dockerfile: "src/D"}},
-		{args: []string{"--build-context", "base=../lib", "--build-context=alpine:latest=docker-image://alpine:3", "--build-context=git=https://example.com/x.git#main", "--build-context=o=oci-layout://l" + someDigest},
+		{
+			args: []string{"--build-context", "base=../lib", "--build-context=alpine:latest=docker-image://alpine:3", "--build-context=git=https://example.com/x.git#main", "--build-context=o=oci-layout://l" + someDigest},
 			want: opts(buildkit.Options{Contexts: map[string]buildkit.Context{
 				"base": {Folder: "lib"}, "alpine": {URL: "docker-image://alpine:3"}, "git": {URL: "https://example.com/x.git#main"}, "o": {Layout: "src/l" + someDigest},
-			}})},
-		{args: []string{"--secret=id=a,src=s.txt", "--secret", "type=env,id=b,src=STRAKE_TEST_SET", "--secret=id=c,env=X", "--secret=id=STRAKE_TEST_SET", "--secret=id=f", "--secret=id=g,source=/etc/g"},
+			}}),
+		},
+		{
+			args: []string{"--secret=id=a,src=s.txt", "--secret", "type=env,id=b,src=STRAKE_TEST_SET", "--secret=id=c,env=X", "--secret=id=STRAKE_TEST_SET", "--secret=id=f", "--secret=id=g,source=/etc/g"},
 			want: request{secrets: []secret{
-				{ID: "a", File: "src/s.txt", inSources: true}, {ID: "b", Env: "STRAKE_TEST_SET"}, {ID: "c", Env: "X"},
-				{ID: "STRAKE_TEST_SET", Env: "STRAKE_TEST_SET"}, {ID: "f", File: "src/f", inSources: true}, {ID: "g", File: "/etc/g"},
-			}}},
-		{args: []string{"--ssh", "default", "--ssh=k=/a,/b", "--ssh=in=key"},
-			want: request{ssh: []sshKeys{{ID: "default"}, {ID: "k", Paths: []string{"/a", "/b"}}, {ID: "in", Paths: []string{"src/key"}, inSources: true}}}},
-		{args: []string{"--cache-from=user/app:cache", "--cache-from", `type=registry,"ref=host:5000/app"`, "--cache-to=type=inline", "--cache-to=type=local,dest=/c,mode=max"},
+				{ID: "a", File: "src/s.txt", inSources: true},
+				{ID: "b", Env: "STRAKE_TEST_SET"},
+				{ID: "c", Env: "X"},
+				{ID: "STRAKE_TEST_SET", Env: "STRAKE_TEST_SET"},
+				{ID: "f", File: "src/f", inSources: true},
+				{ID: "g", File: "/etc/g"},
+			}},
+		},
+		{
+			args: []string{"--ssh", "default", "--ssh=k=/a,/b", "--ssh=in=key"},
+			want: request{ssh: []sshKeys{{ID: "default"}, {ID: "k", Paths: []string{"/a", "/b"}}, {ID: "in", Paths: []string{"src/key"}, inSources: true}}},
+		},
+		{
+			args: []string{"--cache-from=user/app:cache", "--cache-from", `type=registry,"ref=host:5000/app"`, "--cache-to=type=inline", "--cache-to=type=local,dest=/c,mode=max"},
 			want: opts(buildkit.Options{
 				CacheFrom: []buildkit.Cache{{Type: "registry", Attrs: map[string]string{"ref": "user/app:cache"}}, {Type: "registry", Attrs: map[string]string{"ref": "host:5000/app"}}},
 				CacheTo:   []buildkit.Cache{{Type: "inline", Attrs: map[string]string{}}, {Type: "local", Attrs: map[string]string{"dest": "/c", "mode": "max"}}},
-			})},
+			}),
+		},
 		{args: []string{"--provenance=true", "--sbom=true"}, want: opts(buildkit.Options{Provenance: "min", SBOM: "true"})},
 		{args: []string{"--provenance=mode=max", "--sbom=generator=example.com/scanner:1"}, want: opts(buildkit.Options{Provenance: "max", SBOM: "example.com/scanner:1"})},
 		{args: []string{"--provenance=mode=max", "--provenance=false", "--sbom=false"}, want: request{}},
@@ -67,8 +79,10 @@ func TestRawOptions(t *testing.T) {
 		{args: []string{"--network=none"}, want: opts(buildkit.Options{Network: "none"})},
 		{args: []string{"--network", "host", "--allow=network.host,security.insecure"}, want: opts(buildkit.Options{Network: "host", Entitlements: []string{"network.host", "security.insecure"}})},
 		{args: []string{"--add-host=a:1.2.3.4,b=[::1]", "--add-host", "c:::2"}, want: opts(buildkit.Options{Hosts: []string{"a=1.2.3.4", "b=::1", "c=::2"}})},
-		{args: []string{"--shm-size=64m", "--ulimit", "nofile=10:20", "--ulimit=nproc=5", "--cgroup-parent=x"},
-			want: opts(buildkit.Options{ShmSize: 64 << 20, Ulimits: []string{"nofile=10:20", "nproc=5:5"}, CgroupParent: "x"})},
+		{
+			args: []string{"--shm-size=64m", "--ulimit", "nofile=10:20", "--ulimit=nproc=5", "--cgroup-parent=x"},
+			want: opts(buildkit.Options{ShmSize: 64 << 20, Ulimits: []string{"nofile=10:20", "nproc=5:5"}, CgroupParent: "x"}),
+		},
 		{args: []string{"-o", "type=oci,dest=/o.tar", "--output=type=oci,tar=false,dest=/l", "-otype=registry"}, want: request{output: output{OCILayout: "/l", Tar: "/o.tar"}}},
 		{args: []string{"--progress=plain", "--quiet", "-q", "--push", "--rm=false", "--force-rm", "--builder", "b", "--load=false", "--check=false", "--squash=false", "-n", "ns"}, want: request{}},
 	} {

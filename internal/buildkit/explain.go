@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// fewReasons is how many reasons are given; the others are counted.
-const fewReasons = 5
+// FewReasons is how many reasons [Explain] gives where there is one line for them.
+const FewReasons = 5
 
 // Explain says, in short sentences, in what a build's input differs from an earlier one; none if it
-// doesn't. Of parts whose details are not known it says that they changed.
-func Explain(was, now *Record) []string {
+// doesn't. Of parts whose details are not known it says that they changed. It says at most most things,
+// and counts the others.
+func Explain(was, now *Record, most int) []string {
 	e := &explainer{was: was, now: now}
 	var groups [][]string
 	for _, part := range e.parts() {
@@ -22,16 +23,16 @@ func Explain(was, now *Record) []string {
 		}
 		groups = append(groups, reasons)
 	}
-	return fair(groups)
+	return fair(groups, most)
 }
 
 // fair takes the first reasons of each group in turn, until there are enough, and counts the others.
-func fair(groups [][]string) []string {
+func fair(groups [][]string, most int) []string {
 	total, take := 0, make([]int, len(groups))
 	for _, g := range groups {
 		total += len(g)
 	}
-	for left := min(total, fewReasons); left > 0; {
+	for left := min(total, most); left > 0; {
 		for i := range groups {
 			if take[i] < len(groups[i]) && left > 0 {
 				take[i]++

@@ -150,8 +150,12 @@ func (b *Build) Keep(cache, key string, parts Parts, pins Pins) error {
 }
 
 // Recall returns what is known of an earlier build: parts and pins are those of the lock. What the
-// record in the cache has on parts that are still the same is used, if there is one.
+// record in the cache has on parts that are still the same is used, if there is one. Without parts, it is
+// the record in the cache, or nil if there is none.
 func Recall(cache, key string, parts Parts, pins Pins) *Record {
+	if parts == nil {
+		return readRecord(cache, key)
+	}
 	r := &Record{Parts: parts, details: map[string][]detail{}}
 	for _, part := range []string{PartContexts, PartOptions} {
 		if parts[part] == "" {
@@ -161,15 +165,8 @@ func Recall(cache, key string, parts Parts, pins Pins) *Record {
 	if pins.Digest() == parts[PartBases] {
 		r.setPins(pins)
 	}
-	if cache == "" {
-		return r
-	}
-	data, err := os.ReadFile(recordFile(cache, key))
-	if err != nil {
-		return r
-	}
-	kept, err := decodeRecord(data)
-	if err != nil {
+	kept := readRecord(cache, key)
+	if kept == nil {
 		return r
 	}
 	for list, details := range kept.details {
@@ -185,6 +182,22 @@ func Recall(cache, key string, parts Parts, pins Pins) *Record {
 		}
 	}
 	return r
+}
+
+// readRecord returns the record in the cache; nil if there is none that can be read.
+func readRecord(cache, key string) *Record {
+	if cache == "" {
+		return nil
+	}
+	data, err := os.ReadFile(recordFile(cache, key))
+	if err != nil {
+		return nil
+	}
+	kept, err := decodeRecord(data)
+	if err != nil {
+		return nil
+	}
+	return kept
 }
 
 func (r *Record) encode() []byte {

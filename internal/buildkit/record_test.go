@@ -141,7 +141,7 @@ func TestExplain(t *testing.T) {
 			cache := t.TempDir()
 			must(t, old.Keep(cache, "key", oldParts, c.was.pins))
 			for what, record := range map[string]*Record{"kept": Recall(cache, "key", oldParts, c.was.pins), "made": old.Record(oldParts, c.was.pins)} {
-				if diff := cmp.Diff(c.want, Explain(record, now.Record(nowParts, c.now.pins))); diff != "" {
+				if diff := cmp.Diff(c.want, Explain(record, now.Record(nowParts, c.now.pins), FewReasons)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", what, diff)
 				}
 			}
@@ -159,11 +159,11 @@ func TestExplainWithoutRecord(t *testing.T) {
 		"Dockerfile src/Dockerfile changed", "build arguments changed", "target changed", "base images changed", "named contexts changed", "and 2 more",
 	}
 	cache := t.TempDir()
-	if diff := cmp.Diff(want, Explain(Recall(cache, "key", oldParts, nil), now.Record(nowParts, nil))); diff != "" {
+	if diff := cmp.Diff(want, Explain(Recall(cache, "key", oldParts, nil), now.Record(nowParts, nil), FewReasons)); diff != "" {
 		t.Errorf("no record (-want +got):\n%s", diff)
 	}
 	must(t, now.Keep(cache, "key", nowParts, nil))
-	if diff := cmp.Diff(want, Explain(Recall(cache, "key", oldParts, nil), now.Record(nowParts, nil))); diff != "" {
+	if diff := cmp.Diff(want, Explain(Recall(cache, "key", oldParts, nil), now.Record(nowParts, nil), FewReasons)); diff != "" {
 		t.Errorf("another build's record (-want +got):\n%s", diff)
 	}
 	// Of what is the same in both, the record counts.
@@ -171,7 +171,7 @@ func TestExplainWithoutRecord(t *testing.T) {
 	must(t, other.Keep(cache, "key", otherParts, nil))
 	mixed := maps.Clone(otherParts)
 	mixed[PartTarget] = oldParts[PartTarget]
-	got := Explain(Recall(cache, "key", mixed, nil), now.Record(nowParts, nil))
+	got := Explain(Recall(cache, "key", mixed, nil), now.Record(nowParts, nil), FewReasons)
 	if diff := cmp.Diff([]string{"src/Dockerfile changed at line 1", "target changed", "src/a changed"}, got); diff != "" {
 		t.Errorf("half (-want +got):\n%s", diff)
 	}

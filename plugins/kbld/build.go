@@ -182,6 +182,10 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 	if len(t.destination.Tags) > 0 {
 		i.origins = append(i.origins, kbldconfig.Origin{Tagged: &kbldconfig.OriginTagged{Tags: t.destination.Tags}})
 	}
+	if !r.plan {
+		// It only makes messages better.
+		_ = t.loaded.Keep(cacheFolder(r.job), t.recordKey(), t.parts, t.pins)
+	}
 	if t.digest == "" {
 		i.url, i.pending = t.tag().Name(), true
 		if t.source.tool != "" {

@@ -87,16 +87,13 @@ func (r *run) checkLock(targets []*target) error {
 		}
 		old := t.lockedParts()
 		moves := slices.ContainsFunc(t.lockedPins, r.released)
-		if old != nil && moves {
-			old[buildkit.PartBases] = t.parts[buildkit.PartBases]
-		}
-		changed := t.changed(old)
+		changed := slices.DeleteFunc(t.parts.Changed(old), func(part string) bool { return moves && part == buildkit.PartBases })
 		_, same := t.lockedDigest()
 		switch {
 		case old == nil:
 			found = append(found, stale(t.ref, "is built from %s, but not in the lock file", t.source.path))
-		case changed != "":
-			found = append(found, stale(t.ref, "%s", changed))
+		case len(changed) > 0:
+			found = append(found, stale(t.ref, "%s", strings.Join(r.differences(t, buildkit.FewReasons), ", ")))
 		case !same && !moves:
 			found = append(found, stale(t.ref, "is pushed to %s, but the lock file has %s", t.repo.Name(), t.locked.Image))
 		}

@@ -120,8 +120,8 @@ func (r *run) find(ctx context.Context, t *target) error {
 	case lacks == "":
 		lacks = t.source.output.places()[0]
 	}
-	t.action, t.reason = actionBuilt, t.why(false)
-	if t.changed(t.lockedParts()) == "" {
+	t.action = actionBuilt
+	if r.explained(t, false); len(t.changes) == 0 {
 		t.reason = "it isn't in " + lacks
 	}
 	return nil

@@ -2,6 +2,7 @@ package kbld_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -120,6 +121,51 @@ func TestPushThroughTheClient(t *testing.T) {
 	}
 }
 
+// With what the last build was made of at hand, the reason names files and arguments.
+func TestReasonsNameWhatChanged(t *testing.T) {
+	w := newWorld(t)
+	w.push("base:1", "base")
+	for name, c := range map[string]struct {
+		change func(c *stagetest.Case)
+		want   []string
+	}{
+		"content":  {func(c *stagetest.Case) { c.Files["src/main.go"] = "package mine\n" }, []string{"src/main.go changed"}},
+		"several":  {func(c *stagetest.Case) { delete(c.Files, "src/main.go"); c.Files["src/lib/x.go"] = "x" }, []string{"src/lib is new", "src/main.go is gone"}},
+		"argument": {option("buildArgs: {A: hunter2}"), []string{"build argument A is new"}},
+		"many": {func(c *stagetest.Case) {
+			for i := range 9 {
+				c.Files[fmt.Sprintf("src/f%d", i)] = ""
+			}
+		}, nil},
+		"without a lock": {func(c *stagetest.Case) { c.Files["src/main.go"] = "package ours\n" }, []string{"src/main.go changed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cache := t.TempDir()
+			kept := func(_ testing.TB, job *stages.Job) { job.Cache = cache }
+			before := simple()
+			before.Setup = kept
+			_, first := w.must(before)
+			changed := simple()
+			c.change(&changed)
+			changed.Setup, changed.Lock = kept, lockOf(first, false)
+			if name == "without a lock" {
+				changed.Lock = nil
+			}
+			job, _ := w.must(changed)
+			got := images(job)["app"]
+			if c.want == nil {
+				if !strings.HasSuffix(got.Reason, "and 4 more") || len(got.Changed) != 9 {
+					t.Errorf("reason %q, changed %q", got.Reason, got.Changed)
+				}
+				return
+			}
+			if diff := cmp.Diff(c.want, got.Changed); diff != "" || got.Reason != strings.Join(c.want, ", ") {
+				t.Errorf("reason %q, changed (-want +got):\n%s", got.Reason, diff)
+			}
+		})
+	}
+}
+
 func TestRebuildsForAReason(t *testing.T) {
 	w := newWorld(t)
 	w.push("base:1", "base")
@@ -132,8 +178,8 @@ func TestRebuildsForAReason(t *testing.T) {
 	}{
 		"content":    {func(c *stagetest.Case) { c.Files["src/main.go"] = "package mine\n" }, "context src changed"},
 		"new file":   {func(c *stagetest.Case) { c.Files["src/x"] = "" }, "context src changed"},
-		"Dockerfile": {func(c *stagetest.Case) { c.Files["src/Dockerfile"] += "LABEL a=b\n" }, "context src, Dockerfile src/Dockerfile changed"},
-		"base":       {func(*stagetest.Case) { w.push("base:1", "moved") }, "base images changed"},
+		"Dockerfile": {func(c *stagetest.Case) { c.Files["src/Dockerfile"] += "LABEL a=b\n" }, "Dockerfile src/Dockerfile changed, context src changed"},
+		"base":       {func(*stagetest.Case) { w.push("base:1", "moved") }, "base image HOST/base:1 moved"},
 		"args":       {option("buildArgs: {A: b}"), "build arguments changed"},
 		"target":     {option("target: x"), "target changed"},
 		"platform":   {option("platforms: [linux/arm64]"), "platforms changed"},
@@ -151,7 +197,11 @@ func TestRebuildsForAReason(t *testing.T) {
 			if n := w.builder.count(); n != 1 {
 				t.Errorf("%d builds, expected one", n)
 			}
-			if got := images(job)["app"]; got.Action != "built" || got.Reason != c.want {
+			want := strings.ReplaceAll(c.want, "HOST", w.host)
+			got := images(job)["app"]
+			// Digests are another matter.
+			got.Reason, _, _ = strings.Cut(got.Reason, " from sha256:")
+			if got.Action != "built" || got.Reason != want {
 				t.Errorf("image is %s because %q, expected built because %q", got.Action, got.Reason, c.want)
 			}
 

@@ -195,49 +195,44 @@ func (r *run) reuse(ctx context.Context, t *target) error {
 			return err
 		}
 	}
-	t.action, t.reason = actionBuilt, t.why(same)
+	t.action = actionBuilt
+	r.explained(t, same)
 	return nil
 }
 
-// why says why a target has to be built.
-func (t *target) why(same bool) string {
-	old := t.lockedParts()
+// explained lets a target say why it has to be built, in one line and in full.
+func (r *run) explained(t *target, same bool) {
+	t.reason, t.changes = r.why(t, same)
+}
+
+// manyReasons bounds what is told of a build in full.
+const manyReasons = 200
+
+func (r *run) why(t *target, same bool) (reason string, all []string) {
+	if same {
+		return "image is gone from the registry", nil
+	}
+	all = r.differences(t, manyReasons)
 	switch {
-	case same:
-		return "image is gone from the registry"
-	case old == nil:
-		return "first build"
+	case len(all) > 0:
+		return strings.Join(r.differences(t, buildkit.FewReasons), ", "), all
+	case t.lockedParts() == nil:
+		return "first build", nil
 	}
-	if changed := t.changed(old); changed != "" {
-		return changed
-	}
-	return "first build for " + t.repo.Name()
+	return "first build for " + t.repo.Name(), nil
 }
 
-// partNames are the parts in the words of messages.
-var partNames = map[string]string{
-	buildkit.PartContext: "context", buildkit.PartDockerfile: "Dockerfile", buildkit.PartArgs: "build arguments",
-	buildkit.PartTarget: "target", buildkit.PartPlatforms: "platforms", buildkit.PartBases: "base images",
-	buildkit.PartRecipe: "strake's build recipe",
+// differences says in what a target's input differs from that of the lock, or without a lock from that of
+// the last build; none when it doesn't, or when nothing is known of an earlier one.
+func (r *run) differences(t *target, most int) []string {
+	was := buildkit.Recall(cacheFolder(r.job), t.recordKey(), t.lockedParts(), t.lockedPins)
+	if was == nil || len(t.parts.Changed(was.Parts)) == 0 {
+		return nil
+	}
+	return buildkit.Explain(was, t.loaded.Record(t.parts, t.pins), most)
 }
 
-// changed says which parts differ; it is empty when none does.
-func (t *target) changed(old buildkit.Parts) string {
-	var names []string
-	for _, part := range t.parts.Changed(old) {
-		text, known := partNames[part]
-		switch {
-		case !known:
-			text = part
-		case part == buildkit.PartContext:
-			text += " " + t.source.path
-		case part == buildkit.PartDockerfile:
-			text += " " + t.source.dockerfile
-		}
-		names = append(names, text)
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return strings.Join(names, ", ") + " changed"
+// recordKey names the target's source among the records of builds.
+func (t *target) recordKey() string {
+	return strings.Join([]string{t.ref, t.source.path, t.source.dockerfile}, "\n")
 }

@@ -109,9 +109,9 @@ func (c *Command) check(s *source) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		s.unsupported = fmt.Errorf("Checking if path '%s' is a directory: %w", path, err) //nolint:revive // kbld's words
+		s.unsupported = fmt.Errorf("Checking if path '%s' is a directory: %w", path, err) //nolint:staticcheck // kbld's words
 	case !info.IsDir():
-		s.unsupported = fmt.Errorf("Expected path '%s' to be a directory, but was not", path) //nolint:revive // kbld's words
+		s.unsupported = fmt.Errorf("Expected path '%s' to be a directory, but was not", path) //nolint:staticcheck // kbld's words
 	}
 }
 

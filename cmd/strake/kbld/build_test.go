@@ -3,6 +3,7 @@ package kbld_test
 import (
 	"context"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // builds is a Config with one source for each of the builders that BuildKit takes over, and one that
 // two names share.
 const builds = config + `sources:
-- {image: by-docker, path: src, docker: {build: {file: other/Dockerfile, rawOptions: ["--build-arg=V=1"]}}}
+- {image: by-docker, path: src, docker: {build: {file: other/Dockerfile, rawOptions: ["--build-arg=V=UNIQUE"]}}}
 - {image: by-buildx, path: ABSOLUTE/src, docker: {buildx: {target: small, rawOptions: ["--platform=linux/amd64"]}}}
 - {image: by-kubectl, path: sub/../src, kubectlBuildkit: {build: {noCache: true}}}
 - {imageRepo: by-name, path: src}
@@ -35,11 +36,11 @@ func TestBuild(t *testing.T) {
 	repo := buildkittest.Repository(t, host)
 	dockerfile := "FROM " + buildkittest.Busybox(t, repo, "1") + " AS small\nARG V=0\nCOPY main.txt /\nRUN [\"/bin/sh\", \"-c\", \"/bin/busybox echo built $V\"]\n"
 	dir := folder(t, nil)
-	fill := strings.NewReplacer("REPO", repo, "ABSOLUTE", dir).Replace
+	fill := strings.NewReplacer("REPO", repo, "ABSOLUTE", dir, "UNIQUE", path.Base(repo)).Replace
 	files := map[string]string{
 		"all.yml":        fill(builds + deployment("by-docker", "by-buildx", "by-kubectl", "by-name:1")),
 		"bad.yml":        fill(config + "sources: [{image: app, path: bad}]\ndestinations: [{image: app, newImage: REPO/bad}]\n---\n" + deployment("app")),
-		"src/Dockerfile": dockerfile + "FROM small\n", "src/other/Dockerfile": dockerfile, "src/main.txt": "one", "sub/x": "",
+		"src/Dockerfile": dockerfile + "FROM small\n", "src/other/Dockerfile": dockerfile, "src/main.txt": "one", "sub/x": "", ".gitignore": ".cache\n",
 		"bad/Dockerfile": strings.Replace(dockerfile, "echo built $V", "sh -c 'echo sorry; exit 3'", 1), "bad/main.txt": "",
 	}
 	write(t, dir, files)
@@ -56,16 +57,16 @@ func TestBuild(t *testing.T) {
 	// The manifests have kbld's shape: local and git origins, tags, digests of the destinations.
 	for _, want := range []string{
 		`- image: ` + repo + `/[abcd]@sha256:[0-9a-f]{64}\n`,
-		`- local:\n {10}path: ` + dir + `/src\n`,
-		`- git:\n {10}dirty: false\n {10}remoteURL: <unknown>\n {10}sha: ` + sha + `\n`,
-		`- tagged:\n {10}tags:\n {10}- v1\n`,
+		`- local:\n +path: ` + dir + `/src\n`,
+		`- git:\n +dirty: false\n +remoteURL: <unknown>\n +sha: ` + sha + `\n`,
+		`- tagged:\n +tags:\n +- v1\n`,
 	} {
 		if !regexp.MustCompile(want).MatchString(first.Stdout) {
 			t.Errorf("manifests lack %s:\n%s", want, first.Stdout)
 		}
 	}
 	for _, want := range []string{
-		`(?m)^by-docker \| starting build \(using BuildKit\): -> ` + repo + `/a:strake-`, `(?m)^by-docker \| .*built 1$`,
+		`(?m)^by-docker \| starting build \(using BuildKit\): -> ` + repo + `/a:strake-`, `(?m)^by-docker \| .*built ` + path.Base(repo) + `$`,
 		`(?m)^by-docker \| finished build \(using BuildKit\)$`, `(?m)^resolve \| final: by-name:1 -> ` + repo + `/d@sha256:`,
 	} {
 		if !regexp.MustCompile(want).MatchString(first.Stderr) {

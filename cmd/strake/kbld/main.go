@@ -132,7 +132,7 @@ func isImage(err error) bool {
 
 // parts are the errors that an error was joined of.
 func parts(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what was joined here, not what it may wrap
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

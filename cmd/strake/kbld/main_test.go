@@ -47,7 +47,7 @@ var real struct {
 func realKbld(t *testing.T) string {
 	t.Helper()
 	real.once.Do(func() {
-		if real.dir, real.err = os.MkdirTemp("", "kbld-"); real.err != nil {
+		if real.dir, real.err = os.MkdirTemp("", "kbld-"); real.err != nil { //nolint:usetesting // it outlives the test
 			return
 		}
 		real.path = filepath.Join(real.dir, "kbld")

@@ -63,7 +63,7 @@ func (c *command) resolve(cmd *cobra.Command, _ []string) error {
 	}
 	switch {
 	case o.ImgpkgLockOutput != "" && o.LockOutput != "":
-		return errors.New("Can only output one lockfile type, please provide only one of '--lock-output' or '--imgpkg-lock-output'") //nolint:revive // kbld's words
+		return errors.New("Can only output one lockfile type, please provide only one of '--lock-output' or '--imgpkg-lock-output'") //nolint:staticcheck // kbld's words
 	case o.BuildConcurrency < 1:
 		// The library would wait for ever.
 		return fmt.Errorf("--build-concurrency %d: expected at least 1", o.BuildConcurrency)
@@ -91,7 +91,7 @@ func (c *command) resolve(cmd *cobra.Command, _ []string) error {
 	}
 	docs, err := done.Documents(o.ImagesAnnotation)
 	if err != nil {
-		return fmt.Errorf("Updating resource references: %w", err) //nolint:revive // kbld's words
+		return fmt.Errorf("Updating resource references: %w", err) //nolint:staticcheck // kbld's words
 	}
 	for _, doc := range docs {
 		c.ui.PrintBlock(append([]byte("---\n"), doc...))
@@ -215,7 +215,7 @@ func writeLock(o *kbldcmd.ResolveOptions, done *kbld.Record) error {
 		return err
 	}
 	if err := os.WriteFile(file, text, 0o600); err != nil {
-		return fmt.Errorf("Writing %s config: %w", what, err) //nolint:revive // kbld's words
+		return fmt.Errorf("Writing %s config: %w", what, err) //nolint:staticcheck // kbld's words
 	}
 	return nil
 }

@@ -111,7 +111,8 @@ func TestPins(t *testing.T) {
 		"syntax":        {"# syntax=docker/dockerfile:1\nFROM busybox:1\n", Options{}, map[string]string{"docker/dockerfile:1": sha('6'), "busybox:1": sha('1')}},
 		"SBOM":          {"FROM busybox:1\n", Options{SBOM: "sbom:1"}, map[string]string{"busybox:1": sha('1'), "sbom:1": sha('7')}},
 		"file with the base's variable": {
-			"FROM golang:1.26\nADD https://example.com/v$FROM_BASE.tgz /\n", Options{},
+			"FROM golang:1.26\nADD https://example.com/v$FROM_BASE.tgz /\n",
+			Options{},
 			map[string]string{"golang:1.26": sha('2'), "https://example.com/v9.tgz": sha('a')},
 		},
 		"file with a checksum": {"FROM scratch\nADD --checksum=" + sha('d') + " https://example.com/x.tgz /\n", Options{}, nil},
@@ -121,7 +122,8 @@ func TestPins(t *testing.T) {
 		"unknown base":         {"FROM nowhere:1\nCOPY --from=tool:2 /a /\n", Options{}, map[string]string{"nowhere:1": "", "tool:2": sha('3')}},
 		"not a Dockerfile":     {"WHAT IS THIS\n", Options{}, nil},
 		"contexts": {
-			"FROM base\nCOPY --from=web /a /\nCOPY --from=code /b /\nCOPY --from=image /c /\n", Options{Contexts: map[string]Context{
+			"FROM base\nCOPY --from=web /a /\nCOPY --from=code /b /\nCOPY --from=image /c /\n",
+			Options{Contexts: map[string]Context{
 				"base": {URL: "docker-image://busybox:1"}, "web": {URL: "https://example.com/ctx.tgz"},
 				"code": {URL: "https://example.com/r.git"}, "image": {Folder: "."},
 			}},

@@ -46,10 +46,10 @@ type Resolver interface {
 func (b *Build) Pins(ctx context.Context, r Resolver) (Pins, error) {
 	c := &collector{build: b, resolver: r, contexts: b.contextNames()}
 	if syntax, _, _, ok := parser.DetectSyntax(b.dockerfile); ok {
-		c.image(ctx, syntax)
+		_, _ = c.image(ctx, syntax) // without a digest it is among the pins
 	}
 	if sbom := b.source.SBOM; sbom != "" && sbom != "true" {
-		c.image(ctx, sbom)
+		_, _ = c.image(ctx, sbom)
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.source.Contexts)) {
 		c.context(ctx, b.source.Contexts[name].URL)
@@ -57,7 +57,7 @@ func (b *Build) Pins(ctx context.Context, r Resolver) (Pins, error) {
 	if !c.convert(ctx) {
 		for _, ref := range baseRefs(b.dockerfile, b.source.Args, b.source.Platforms) {
 			if !c.contexts[canonicalImage(ref)] {
-				c.image(ctx, ref)
+				_, _ = c.image(ctx, ref)
 			}
 		}
 	}

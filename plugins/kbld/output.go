@@ -121,7 +121,7 @@ func (r *run) find(ctx context.Context, t *target) error {
 		lacks = t.source.output.places()[0]
 	}
 	t.action = actionBuilt
-	if r.explained(t, false); len(t.changes) == 0 {
+	if r.explained(t, false); len(t.changes) == 0 && t.lockedParts() != nil {
 		t.reason = "it isn't in " + lacks
 	}
 	return nil

@@ -122,7 +122,7 @@ spec:
 		},
 		"build": {
 			app: app("built", `{fail: "not reached"}`), args: []string{"build", "--progress=none"},
-			want: called{stdout: "IMAGE  ACTION  PLATFORMS  SIZE  TOOK  BECAME             REASON\napp    built   -          -     -     r.io/app@sha256:1  because\n"},
+			want: called{stdout: "IMAGE  ACTION  PLATFORMS  SIZE  TOOK  BECAME                                                                            REASON\napp    built   -          -     -     r.io/app@sha256:1  because\n"},
 		},
 		"delete": {
 			app: app("built", someChanges), args: []string{"delete", "--progress=none"},

@@ -39,6 +39,11 @@ kind: RoleBinding
 metadata: {name: builder, namespace: NAMESPACE}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: builder}
 subjects: [{kind: ServiceAccount, name: builder, namespace: NAMESPACE}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: no-buildkit, namespace: NAMESPACE}
+spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, "600"]}]}
 `
 
 const podManifest = `
@@ -151,6 +156,7 @@ func TestPods(t *testing.T) {
 		exact("buildkitd-0", ""):                     "",
 		exact("buildkitd-1", "&container=buildkitd"): "",
 		exact("buildkitd-1", "&port=1234"):           "",
+		exact("no-buildkit", ""):                     "no-buildkit has no program buildctl",
 		exact("nobody", ""):                          `pods "nobody" not found`,
 		exact("nobody", "&port=1234"):                `pods "nobody" not found`,
 		exact("buildkitd-0", "&container=x"):         "container x is not valid for pod buildkitd-0",

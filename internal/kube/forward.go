@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -76,6 +75,9 @@ func forwardDialer(config *rest.Config, request *rest.Request) (httpstream.Diale
 	return portforward.NewFallbackDialerForStreaming(newer, older, wantsOlder), nil
 }
 
+// maxTold is how long the node's word on a stream may come after the stream's end.
+const maxTold = 200 * time.Millisecond
+
 // A forwardConn is a connection to a port of a pod.
 type forwardConn struct {
 	httpstream.Stream
@@ -84,9 +86,9 @@ type forwardConn struct {
 	place   string
 	end     func()
 
-	mu sync.Mutex
-	// refused is what the node says of why there is no connection.
+	// refused is what the node says of why there is no connection; it is set when told is closed.
 	refused error
+	told    chan struct{}
 }
 
 // open makes the two streams of the protocol: one for data, and one on which the node says what is
@@ -106,12 +108,12 @@ func (c *forwardConn) open() error {
 	if c.Stream, err = c.streams.CreateStream(headers); err != nil {
 		return err
 	}
+	c.told = make(chan struct{})
 	go func() {
+		defer close(c.told)
 		text, _ := io.ReadAll(io.LimitReader(problems, maxWords))
 		if len(text) > 0 {
-			c.mu.Lock()
 			c.refused = fmt.Errorf("port %d of %s: %s", c.port, c.place, strings.TrimSpace(string(text)))
-			c.mu.Unlock()
 			c.streams.Close()
 		}
 	}()
@@ -128,15 +130,19 @@ func (c *forwardConn) Write(data []byte) (int, error) {
 	return n, c.why(err)
 }
 
-// why prefers what the node says to how the stream ended.
+// why prefers what the node says to how the stream ended, which may be known a little earlier.
 func (c *forwardConn) why(err error) error {
 	if err == nil {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.refused != nil {
-		return c.refused
+	timer := time.NewTimer(maxTold)
+	defer timer.Stop()
+	select {
+	case <-c.told:
+		if c.refused != nil {
+			return c.refused
+		}
+	case <-timer.C:
 	}
 	return err
 }

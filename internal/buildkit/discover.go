@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ type Pods struct {
 func (c *Client) discover(ctx context.Context, app Choice) ([]string, error) {
 	pods, limit := app.Pods, askedTimeout
 	if pods == nil {
-		pods, limit = &Pods{}, unaskedTimeout
+		// Whoever may make pods elsewhere must not get sources and credentials by a label.
+		pods, limit = &Pods{Namespace: c.ownNamespace(app)}, unaskedTimeout
 	}
 	selector := pods.Selector
 	if selector == "" {
@@ -70,6 +72,14 @@ func (c *Client) discover(ctx context.Context, app Choice) ([]string, error) {
 		addresses[i] = podAddress(pod, pods.Port)
 	}
 	return addresses, nil
+}
+
+// ownNamespace is the App's, or else the kubeconfig's.
+func (c *Client) ownNamespace(app Choice) string {
+	if app.Namespace != "" || c.opts.Cluster == nil {
+		return app.Namespace
+	}
+	return cmp.Or(c.opts.Cluster.Namespace(), "default")
 }
 
 var errSilent = errors.New("no answer in time")

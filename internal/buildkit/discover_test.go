@@ -80,6 +80,11 @@ func TestDiscover(t *testing.T) {
 		err, hint string
 	}{
 		"unasked": {
+			want:  "kube-pod://buildkitd-0?namespace=b kube-pod://buildkitd-1?namespace=b",
+			asked: "/api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
+		},
+		"everywhere": {
+			pods:  &Pods{},
 			want:  "kube-pod://buildkitd-0?namespace=b kube-pod://buildkitd-1?namespace=b kube-pod://other?namespace=c",
 			asked: "/api/v1/pods app.kubernetes.io/name=buildkitd",
 		},
@@ -89,14 +94,14 @@ func TestDiscover(t *testing.T) {
 			asked: "/api/v1/namespaces/b/pods a=b,c!=d",
 		},
 		"all forbidden": {
-			forbidden: []string{""},
+			pods: &Pods{}, forbidden: []string{""},
 			want:      "kube-pod://buildkitd-0?namespace=b kube-pod://buildkitd-1?namespace=b",
 			asked:     "/api/v1/pods app.kubernetes.io/name=buildkitd, /api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
 		},
 		"own forbidden too": {
-			forbidden: []string{"", "b"},
+			pods: &Pods{}, forbidden: []string{"", "b"},
 			asked:     "/api/v1/pods app.kubernetes.io/name=buildkitd, /api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
-			err:       "no BuildKit daemon is known to build with: none is named, and pods of namespace b at ", hint: "--buildkit-addr",
+			err:       "BuildKit daemons can't be looked for: pods of namespace b at ", hint: "the right to list pods",
 		},
 		"named namespace forbidden": {
 			pods: &Pods{Namespace: "c"}, forbidden: []string{"c"},
@@ -104,8 +109,8 @@ func TestDiscover(t *testing.T) {
 			err:   "BuildKit daemons can't be looked for: pods of namespace c at ", hint: "the right to list pods",
 		},
 		"none": {
-			none: true, asked: "/api/v1/pods app.kubernetes.io/name=buildkitd",
-			err: "none is named, and no pod in the cluster with the labels app.kubernetes.io/name=buildkitd is ready", hint: "--buildkit-addr",
+			none: true, asked: "/api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
+			err: "none is named, and no pod in namespace b with the labels app.kubernetes.io/name=buildkitd is ready", hint: "--buildkit-addr",
 		},
 		"none in the namespace": {
 			none: true, pods: &Pods{Namespace: "b"}, asked: "/api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",

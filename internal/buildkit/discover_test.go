@@ -95,13 +95,13 @@ func TestDiscover(t *testing.T) {
 		},
 		"all forbidden": {
 			pods: &Pods{}, forbidden: []string{""},
-			want:      "kube-pod://buildkitd-0?namespace=b kube-pod://buildkitd-1?namespace=b",
-			asked:     "/api/v1/pods app.kubernetes.io/name=buildkitd, /api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
+			want:  "kube-pod://buildkitd-0?namespace=b kube-pod://buildkitd-1?namespace=b",
+			asked: "/api/v1/pods app.kubernetes.io/name=buildkitd, /api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
 		},
 		"own forbidden too": {
 			pods: &Pods{}, forbidden: []string{"", "b"},
-			asked:     "/api/v1/pods app.kubernetes.io/name=buildkitd, /api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
-			err:       "BuildKit daemons can't be looked for: pods of namespace b at ", hint: "the right to list pods",
+			asked: "/api/v1/pods app.kubernetes.io/name=buildkitd, /api/v1/namespaces/b/pods app.kubernetes.io/name=buildkitd",
+			err:   "BuildKit daemons can't be looked for: pods of namespace b at ", hint: "the right to list pods",
 		},
 		"named namespace forbidden": {
 			pods: &Pods{Namespace: "c"}, forbidden: []string{"c"},

@@ -93,7 +93,8 @@ func (r *run) checkLock(targets []*target) error {
 		case old == nil:
 			found = append(found, stale(t.ref, "is built from %s, but not in the lock file", t.source.path))
 		case len(changed) > 0:
-			found = append(found, stale(t.ref, "%s", strings.Join(r.differences(t, buildkit.FewReasons), ", ")))
+			line, _ := r.differences(t)
+			found = append(found, stale(t.ref, "%s", line))
 		case !same && !moves:
 			found = append(found, stale(t.ref, "is pushed to %s, but the lock file has %s", t.repo.Name(), t.locked.Image))
 		}

@@ -212,24 +212,25 @@ func (r *run) why(t *target, same bool) (reason string, all []string) {
 	if same {
 		return "image is gone from the registry", nil
 	}
-	all = r.differences(t, manyReasons)
+	reason, all = r.differences(t)
 	switch {
 	case len(all) > 0:
-		return strings.Join(r.differences(t, buildkit.FewReasons), ", "), all
+		return reason, all
 	case t.lockedParts() == nil:
 		return "first build", nil
 	}
 	return "first build for " + t.repo.Name(), nil
 }
 
-// differences says in what a target's input differs from that of the lock, or without a lock from that of
-// the last build; none when it doesn't, or when nothing is known of an earlier one.
-func (r *run) differences(t *target, most int) []string {
+// differences says, in one line and in full, in what a target's input differs from that of the lock, or
+// without a lock from that of the last build; nothing when it doesn't, or when no earlier one is known.
+func (r *run) differences(t *target) (line string, all []string) {
 	was := buildkit.Recall(cacheFolder(r.job), t.recordKey(), t.lockedParts(), t.lockedPins)
 	if was == nil || len(t.parts.Changed(was.Parts)) == 0 {
-		return nil
+		return "", nil
 	}
-	return buildkit.Explain(was, t.loaded.Record(t.parts, t.pins), most)
+	now := t.loaded.Record(t.parts, t.pins)
+	return strings.Join(buildkit.Explain(was, now, buildkit.FewReasons), ", "), buildkit.Explain(was, now, manyReasons)
 }
 
 // recordKey names the target's source among the records of builds.

@@ -36,6 +36,9 @@ type Options struct {
 	Values map[string]string
 	// Cluster finds the Secrets and ConfigMaps that are not in the file.
 	Cluster stages.Objects
+	// Target returns what tells about the cluster that an App is deployed to, given what finds the
+	// Secrets that its kubeconfig may be in; nil means that there is none.
+	Target func(stages.App, stages.Objects) stages.Target
 	// Observer is told what happens.
 	Observer stages.Observer
 }
@@ -112,6 +115,7 @@ type run struct {
 	mode   mode
 	secret *redactor
 	found  *objects
+	target stages.Target
 	events observer
 	ws     *workspace
 	lock   *stages.Lock
@@ -138,7 +142,11 @@ func (p *Plan) newRun(opts Options, m mode) *run {
 	for _, c := range p.file.ConfigMaps {
 		found.configMaps[c.Metadata.Name] = c.Values()
 	}
-	return &run{plan: p, opts: opts, mode: m, secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}, dates: map[string]time.Time{}}
+	r := &run{plan: p, opts: opts, mode: m, secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}, dates: map[string]time.Time{}}
+	if opts.Target != nil {
+		r.target = opts.Target(p.App, found)
+	}
+	return r
 }
 
 // conclude says in the record how the run ended.
@@ -312,7 +320,7 @@ func (r *run) job(s Step) *stages.Job {
 	job := &stages.Job{
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
-		Hide: r.secret.add, SourceDates: r.dates,
+		Target: r.target, Hide: r.secret.add, SourceDates: r.dates,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}
 	if r.ws != nil {

@@ -44,6 +44,8 @@ type Job struct {
 	Lock *Lock
 	// Objects finds the Secrets and ConfigMaps that the configuration refers to.
 	Objects Objects
+	// Target tells about the cluster that the App is deployed to; nil means that there is none.
+	Target Target
 	// Hide keeps a secret value out of events and errors from then on, for secrets that don't come from
 	// Objects. It is never nil.
 	Hide func(value []byte)
@@ -85,4 +87,13 @@ type Objects interface {
 	Secret(ctx context.Context, name string) (map[string][]byte, error)
 	// ConfigMap returns the data of a ConfigMap; the error wraps ErrNoObject if there is none.
 	ConfigMap(ctx context.Context, name string) (map[string][]byte, error)
+}
+
+// A Target tells what templates may depend on of the cluster that an App is deployed to. The cluster is
+// asked once, and only if somebody wants to know.
+type Target interface {
+	// Version is that of its Kubernetes without anything that vendors add, such as 1.36.3.
+	Version(ctx context.Context) (string, error)
+	// GroupVersions lists what its API server serves, such as v1 and apps/v1, in the server's order.
+	GroupVersions(ctx context.Context) ([]string, error)
 }

@@ -3,13 +3,8 @@ package kapp
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"strake.dev/strake/internal/kube"
-	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
@@ -30,7 +25,7 @@ func (s *step) target(ctx context.Context, job *stages.Job) (target, error) {
 	var err error
 	switch {
 	case id.Cluster != nil:
-		if t.cluster, err = s.fromSecret(ctx, job, *id.Cluster.KubeconfigSecretRef); err != nil {
+		if t.cluster, err = s.cluster.FromSecret(ctx, job.Objects, *id.Cluster.KubeconfigSecretRef); err != nil {
 			return target{}, err
 		}
 		// kapp-controller doesn't know the App's namespace to exist in the other cluster.
@@ -43,18 +38,4 @@ func (s *step) target(ctx context.Context, job *stages.Job) (target, error) {
 	}
 	t.objects = cmp.Or(id.DefaultNamespace, t.objects)
 	return t, nil
-}
-
-func (s *step) fromSecret(ctx context.Context, job *stages.Job, ref schema.SecretKeyRef) (*kube.Cluster, error) {
-	where := fmt.Sprintf("cluster.kubeconfigSecretRef: Secret %s", ref.Name)
-	data, err := job.Objects.Secret(ctx, ref.Name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", where, err)
-	}
-	kubeconfig, ok := data[ref.Key]
-	if !ok {
-		return nil, stages.WithHint(fmt.Errorf("%s has no key %q", where, ref.Key),
-			"its keys: %s", strings.Join(slices.Sorted(maps.Keys(data)), ", "))
-	}
-	return s.cluster.WithKubeconfig(kubeconfig, fmt.Sprintf("Secret %s, key %s", ref.Name, ref.Key))
 }

@@ -1,15 +1,12 @@
 package ytt
 
 import (
-	"slices"
-	"strings"
-
+	"strake.dev/strake/internal/appvalues"
 	"strake.dev/strake/schema"
-	"strake.dev/strake/stages"
 )
 
 // stdin is the path that stands for the manifests so far.
-const stdin = "-"
+const stdin = appvalues.Stream
 
 // A Config is the configuration of a ytt step, as kapp-controller's App has it:
 // https://carvel.dev/kapp-controller/docs/latest/app-spec/.
@@ -26,7 +23,7 @@ type Config struct {
 	// FileMarks say how files are to be read, as in “config/**/*.txt:type=text-plain”.
 	FileMarks []string `json:"fileMarks,omitempty"`
 	// ValuesFrom lists data values as plain YAML; later ones win.
-	ValuesFrom []ValuesSource `json:"valuesFrom,omitempty"`
+	ValuesFrom []appvalues.Source `json:"valuesFrom,omitempty"`
 }
 
 // Validate checks paths and file marks, and that the manifests so far are read only once.
@@ -40,7 +37,7 @@ func (c *Config) Validate(n *schema.Node) error {
 			}
 			return
 		}
-		found.Collect(at.Pos(), at.Path(), checkPath(at.Pos(), at.Path(), path))
+		found.Collect(at.Pos(), at.Path(), appvalues.CheckPath(at.Pos(), at.Path(), path))
 	}
 	for i, item := range n.Get("paths").Items() {
 		check(item, c.Paths[i])
@@ -73,7 +70,7 @@ type Inline struct {
 func (i *Inline) Validate(n *schema.Node) error {
 	var found schema.Diagnostics
 	for _, p := range n.Get("paths").Pairs() {
-		found.Collect(p.KeyPos, p.Value.Path(), checkPath(p.KeyPos, p.Value.Path(), p.Key))
+		found.Collect(p.KeyPos, p.Value.Path(), appvalues.CheckPath(p.KeyPos, p.Value.Path(), p.Key))
 	}
 	return found.Err()
 }
@@ -89,10 +86,17 @@ type InlineSource struct {
 // Validate checks that there is exactly one reference.
 func (s *InlineSource) Validate(n *schema.Node) error {
 	s.node = n
-	return exactlyOne(n, map[string]bool{
+	return appvalues.ExactlyOne(n, map[string]bool{
 		"secretRef":    s.SecretRef != nil && s.SecretRef.Name != "",
 		"configMapRef": s.ConfigMapRef != nil && s.ConfigMapRef.Name != "",
 	})
+}
+
+func (s *InlineSource) ref() (ref appvalues.Ref, dir string) {
+	if s.SecretRef != nil {
+		return appvalues.Ref{Kind: appvalues.KindSecret, Name: s.SecretRef.Name, Node: s.node}, s.SecretRef.DirectoryPath
+	}
+	return appvalues.Ref{Kind: appvalues.KindConfigMap, Name: s.ConfigMapRef.Name, Node: s.node}, s.ConfigMapRef.DirectoryPath
 }
 
 // An InlineRef names a Secret or ConfigMap in the App's namespace, and where its files go.
@@ -105,47 +109,7 @@ type InlineRef struct {
 // Validate checks that the folder leads nowhere else.
 func (r *InlineRef) Validate(n *schema.Node) error {
 	if at := n.Get("directoryPath"); at != nil {
-		return checkPath(at.Pos(), at.Path(), r.DirectoryPath)
+		return appvalues.CheckPath(at.Pos(), at.Path(), r.DirectoryPath)
 	}
 	return nil
-}
-
-// checkPath checks that a path stays where it counts from. pos and field say where it is given.
-func checkPath(pos schema.Pos, field, path string) error {
-	if path == "" {
-		return schema.Diagnostic{Pos: pos, Path: field, Msg: "is empty, expected a path"}
-	}
-	if _, err := stages.Clean(path); err != nil {
-		return schema.Diagnostic{Pos: pos, Path: field, Msg: err.Error()}
-	}
-	return nil
-}
-
-// exactlyOne checks that one, and only one, of the named fields is given.
-func exactlyOne(n *schema.Node, given map[string]bool) error {
-	var names, found []string
-	for name, is := range given {
-		names = append(names, name)
-		if is {
-			found = append(found, name)
-		}
-	}
-	slices.Sort(names)
-	slices.Sort(found)
-	if len(found) == 1 {
-		return nil
-	}
-	d := n.Errorf("expected exactly one of %s, found %s", list(names), list(found))
-	d.Hint = "give each source an entry of its own"
-	if len(found) == 0 {
-		d.Hint = ""
-	}
-	return d
-}
-
-func list(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	"carvel.dev/ytt/pkg/files"
 
@@ -86,7 +87,7 @@ func withEntries(err error, tree *stages.Tree) error {
 	for i, e := range entries {
 		names[i] = e.Name()
 	}
-	return stages.WithHint(err, "paths count from the App's folder, which holds: %s", list(names))
+	return stages.WithHint(err, "paths count from the App's folder, which holds: %s", strings.Join(names, ", "))
 }
 
 func treeFile(tree *stages.Tree, name, rel string) File {

@@ -2,7 +2,6 @@ package ytt
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"strake.dev/strake/schema"
+	"strake.dev/strake/internal/appvalues"
 	"strake.dev/strake/stages"
 )
 
@@ -21,7 +20,7 @@ var errNoManifests = errors.New("there are no manifests yet: “-” stands for 
 
 // gather reads everything that a rendering depends on, except the contents of files that ytt may
 // not want.
-func gather(ctx context.Context, c *Config, job *stages.Job, l *lookup) (Input, error) {
+func gather(ctx context.Context, c *Config, job *stages.Job, l *appvalues.Lookup) (Input, error) {
 	in := Input{
 		FileMarks:             c.FileMarks,
 		IgnoreUnknownComments: c.IgnoreUnknownComments,
@@ -82,7 +81,7 @@ func gatherPath(ctx context.Context, p string, job *stages.Job) ([]File, error) 
 }
 
 // gatherInline returns the inline files in the order that ytt gives to the files of a folder.
-func gatherInline(ctx context.Context, inline *Inline, l *lookup) ([]File, error) {
+func gatherInline(ctx context.Context, inline *Inline, l *appvalues.Lookup) ([]File, error) {
 	if inline == nil {
 		return nil, nil
 	}
@@ -92,14 +91,14 @@ func gatherInline(ctx context.Context, inline *Inline, l *lookup) ([]File, error
 	}
 	for i := range inline.PathsFrom {
 		r, dir := inline.PathsFrom[i].ref()
-		data, err := l.data(ctx, r)
+		data, err := l.Object(ctx, r)
 		if err != nil {
 			return nil, err
 		}
 		for key, value := range data {
 			name, err := stages.Clean(path.Join(dir, key))
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", place(r.node), err)
+				return nil, fmt.Errorf("%s: %w", appvalues.Place(r.Node), err)
 			}
 			contents[name] = value
 		}
@@ -111,26 +110,21 @@ func gatherInline(ctx context.Context, inline *Inline, l *lookup) ([]File, error
 	return found, nil
 }
 
-func gatherValues(ctx context.Context, s *ValuesSource, job *stages.Job, l *lookup) ([]ValuesFile, error) {
-	if r, ok := s.ref(); ok {
-		data, err := l.data(ctx, r)
+func gatherValues(ctx context.Context, s *appvalues.Source, job *stages.Job, l *appvalues.Lookup) ([]ValuesFile, error) {
+	if s.Path == "" {
+		given, err := l.Files(ctx, s)
 		if err != nil {
 			return nil, err
 		}
 		var all []ValuesFile
-		for _, key := range slices.Sorted(maps.Keys(data)) {
-			// No slash may be in the name: ytt would take the file for one of a folder.
-			name := fmt.Sprintf("%s %s, %s", r.kind, r.name, key)
-			all = append(all, ValuesFile{Name: name, Files: []File{Bytes(name, name, data[key])}})
+		for _, f := range given {
+			all = append(all, ValuesFile{Name: f.Name, Files: []File{Bytes(f.Name, f.Name, f.Data)}})
 		}
 		return all, nil
 	}
-	if s.DownwardAPI != nil {
-		return downward(s.DownwardAPI, job.App, s.node)
-	}
 	found, err := gatherPath(ctx, s.Path, job)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", place(s.node), err)
+		return nil, fmt.Errorf("%s: %w", appvalues.Place(s.Node()), err)
 	}
 	name := s.Path
 	if strings.HasPrefix(name, "@") {
@@ -138,40 +132,4 @@ func gatherValues(ctx context.Context, s *ValuesSource, job *stages.Job, l *look
 		name = "./" + name
 	}
 	return []ValuesFile{{Name: name, Files: found}}, nil
-}
-
-// downward returns one file of values for each item.
-func downward(d *DownwardAPI, app stages.App, node *schema.Node) ([]ValuesFile, error) {
-	var all []ValuesFile
-	for i := range d.Items {
-		item := &d.Items[i]
-		value, err := item.value(app)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", place(node), item.Name, err)
-		}
-		parts := splitName(item.Name)
-		for _, part := range slices.Backward(parts) {
-			value = map[string]any{part: value}
-		}
-		// JSON is YAML in which no string looks like a number.
-		content, err := json.Marshal(value)
-		if err != nil {
-			return nil, err
-		}
-		name := fmt.Sprintf("downwardAPI %d, %s", i, item.Name)
-		all = append(all, ValuesFile{Name: name, Files: []File{Bytes(name, name, content)}})
-	}
-	return all, nil
-}
-
-func (i *DownwardItem) value(app stages.App) (any, error) {
-	switch {
-	case i.KubernetesVersion != nil:
-		return i.KubernetesVersion.Version, nil
-	case i.KappControllerVersion != nil:
-		return i.KappControllerVersion.Version, nil
-	case i.KubernetesAPIs != nil:
-		return i.KubernetesAPIs.GroupVersions, nil
-	}
-	return i.field.of(app)
 }

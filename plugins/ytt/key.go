@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 
+	"strake.dev/strake/internal/appvalues"
 	"strake.dev/strake/stages"
 )
 
 // Key is a digest of all files, inline files and values that the step reads, and of the values that
 // are set.
 func (s *step) Key(ctx context.Context, job *stages.Job) (string, error) {
-	l := &lookup{objects: job.Objects, app: job.App}
+	l := appvalues.NewLookup(job)
 	sum := sha256.New()
 	for _, p := range effectivePaths(&s.config, job) {
 		if err := hashPath(ctx, sum, p, job); err != nil {
@@ -27,23 +28,8 @@ func (s *step) Key(ctx context.Context, job *stages.Job) (string, error) {
 	if err := hashFiles(sum, "inline", inline); err != nil {
 		return "", err
 	}
-	for i := range s.config.ValuesFrom {
-		source := &s.config.ValuesFrom[i]
-		if source.Path != "" {
-			if err := hashPath(ctx, sum, source.Path, job); err != nil {
-				return "", fmt.Errorf("%s: %w", place(source.node), err)
-			}
-			continue
-		}
-		values, err := gatherValues(ctx, source, job, l)
-		if err != nil {
-			return "", err
-		}
-		for _, v := range values {
-			if err := hashFiles(sum, v.Name, v.Files); err != nil {
-				return "", err
-			}
-		}
+	if err := l.WriteKey(ctx, sum, s.config.ValuesFrom); err != nil {
+		return "", err
 	}
 	// A map prints with its keys sorted.
 	fmt.Fprintf(sum, "set %q\n", job.Values)

@@ -33,6 +33,8 @@ type Case struct {
 	Objects Objects
 	// Values are those given with --set.
 	Values map[string]string
+	// Target is the cluster that the App is deployed to.
+	Target stages.Target
 	// Lock is what the lock file says; default: an empty one that isn't enforced.
 	Lock *stages.Lock
 	// Setup changes each new job, for what the fields above can't say; it may be nil.

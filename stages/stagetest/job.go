@@ -54,6 +54,7 @@ func NewJob(t testing.TB, c Case) *stages.Job {
 		Out:     newTree(t),
 		Lock:    c.Lock,
 		Objects: c.Objects,
+		Target:  c.Target,
 		Hide:    func([]byte) {},
 		Values:  c.Values,
 		Events:  &Recorder{},

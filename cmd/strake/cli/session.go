@@ -65,6 +65,7 @@ func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
 	}
 	return &session{file: name, plan: plan, opts: pipeline.Options{
 		Version: t.version(), Dir: folder(name), Cluster: deps.Cluster.Objects(plan.App.Namespace),
+		Target: deps.Cluster.Target,
 	}}, nil
 }
 

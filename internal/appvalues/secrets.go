@@ -1,4 +1,4 @@
-package ytt
+package appvalues
 
 import (
 	"bytes"
@@ -13,18 +13,18 @@ import (
 const masked = "***"
 
 // minSecret is the length from which on a value is masked wherever it occurs. Shorter ones would be
-// found in any text; they are masked where ytt quotes the line they stand in.
+// found in any text; they are masked where a tool quotes the line they stand in.
 const minSecret = 4
 
-// secrets are texts that must not be in messages. ytt quotes the lines of values files that it
-// doesn't accept, and templates may put any value into the message of a failure.
-type secrets struct {
+// Secrets are texts that must not be in messages. Tools quote the lines of values files that they
+// don't accept, and templates may put any value into the message of a failure.
+type Secrets struct {
 	lines  []string
 	values []string
 }
 
-// add takes the content of a Secret's key: as a whole, its lines, and if it is YAML the values in it.
-func (s *secrets) add(content []byte) {
+// Add takes the content of a Secret's key: as a whole, its lines, and if it is YAML the values in it.
+func (s *Secrets) Add(content []byte) {
 	s.addValue(string(content))
 	for line := range strings.Lines(string(content)) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -46,14 +46,14 @@ func (s *secrets) add(content []byte) {
 	s.values, s.lines = slices.Compact(s.values), slices.Compact(s.lines)
 }
 
-func (s *secrets) addValue(text string) {
+func (s *Secrets) addValue(text string) {
 	if text = strings.TrimSpace(text); len(text) >= minSecret && text != "true" && text != "false" && text != "null" {
 		s.values = append(s.values, text)
 	}
 }
 
 // addNode adds the values, not the keys, below a node.
-func (s *secrets) addNode(n *yaml.Node) {
+func (s *Secrets) addNode(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode {
 		s.addValue(n.Value)
 	}
@@ -64,8 +64,8 @@ func (s *secrets) addNode(n *yaml.Node) {
 	}
 }
 
-// clean returns the text without secrets.
-func (s *secrets) clean(text string) string {
+// Clean returns the text without secrets.
+func (s *Secrets) Clean(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		lines[i] = s.cleanQuote(line)
@@ -77,8 +77,8 @@ func (s *secrets) clean(text string) string {
 	return text
 }
 
-// cleanQuote masks a line that ytt quotes, as in “ 3 | password: 1234”.
-func (s *secrets) cleanQuote(line string) string {
+// cleanQuote masks a line that a tool quotes, as in “ 3 | password: 1234”.
+func (s *Secrets) cleanQuote(line string) string {
 	before, quoted, isQuote := strings.Cut(line, "| ")
 	if !isQuote {
 		return line

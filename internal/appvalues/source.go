@@ -1,4 +1,4 @@
-package ytt
+package appvalues
 
 import (
 	"strings"
@@ -6,8 +6,8 @@ import (
 	"strake.dev/strake/schema"
 )
 
-// A ValuesSource is one source of data values.
-type ValuesSource struct {
+// A Source is one entry of valuesFrom.
+type Source struct {
 	// SecretRef names a Secret; each of its keys holds values, and they are taken in order of keys.
 	SecretRef *schema.LocalRef `json:"secretRef,omitempty"`
 	// ConfigMapRef names a ConfigMap, read like a Secret.
@@ -20,10 +20,13 @@ type ValuesSource struct {
 	node *schema.Node
 }
 
+// Node is where the source stands in the App's file.
+func (s *Source) Node() *schema.Node { return s.node }
+
 // Validate checks that there is exactly one source.
-func (s *ValuesSource) Validate(n *schema.Node) error {
+func (s *Source) Validate(n *schema.Node) error {
 	s.node = n
-	return exactlyOne(n, map[string]bool{
+	return ExactlyOne(n, map[string]bool{
 		"secretRef":    s.SecretRef != nil && s.SecretRef.Name != "",
 		"configMapRef": s.ConfigMapRef != nil && s.ConfigMapRef.Name != "",
 		"path":         s.Path != "",
@@ -43,48 +46,26 @@ type DownwardItem struct {
 	// FieldPath is one of metadata.name, metadata.namespace, metadata.uid, metadata.labels,
 	// metadata.annotations, metadata.labels['key'] and metadata.annotations['key'].
 	FieldPath string `json:"fieldPath,omitempty"`
-	// KubernetesVersion gives the version that it says.
-	KubernetesVersion *FixedVersion `json:"kubernetesVersion,omitempty"`
-	// KappControllerVersion gives the version that it says.
-	KappControllerVersion *FixedVersion `json:"kappControllerVersion,omitempty"`
-	// KubernetesAPIs gives the group versions that it lists.
-	KubernetesAPIs *FixedAPIs `json:"kubernetesAPIs,omitempty"`
+	// KubernetesVersion gives the version that it says, or else that of the cluster.
+	KubernetesVersion *Version `json:"kubernetesVersion,omitempty"`
+	// KappControllerVersion gives the version that it says, or else the one that strake follows.
+	KappControllerVersion *Version `json:"kappControllerVersion,omitempty"`
+	// KubernetesAPIs gives the group versions that it lists, or else those of the cluster.
+	KubernetesAPIs *GroupVersions `json:"kubernetesAPIs,omitempty"`
 
 	field fieldPath
 }
 
-// A FixedVersion is a version that the App fixes.
-type FixedVersion struct {
-	// Version is to be given: finding it out from the cluster is kapp-controller's.
+// A Version is a version that the App says or leaves to be found out.
+type Version struct {
+	// Version is the version; default: the present one.
 	Version string `json:"version,omitempty"`
 }
 
-// Validate refuses what would need a cluster: a rendering must not depend on one.
-func (v *FixedVersion) Validate(n *schema.Node) error {
-	if v.Version == "" {
-		return needsCluster(n, "version: v1.36.3")
-	}
-	return nil
-}
-
-// FixedAPIs are group versions that the App fixes.
-type FixedAPIs struct {
-	// GroupVersions is to be given, as in [apps/v1, batch/v1].
+// GroupVersions are group versions that the App says or leaves to be found out.
+type GroupVersions struct {
+	// GroupVersions lists them, as in [v1, apps/v1]; default: those that the cluster has.
 	GroupVersions []string `json:"groupVersions,omitempty"`
-}
-
-// Validate refuses what would need a cluster.
-func (a *FixedAPIs) Validate(n *schema.Node) error {
-	if a.GroupVersions == nil {
-		return needsCluster(n, "groupVersions: [apps/v1]")
-	}
-	return nil
-}
-
-func needsCluster(n *schema.Node, example string) error {
-	d := n.Errorf("asking the cluster is not supported here: expected a value")
-	d.Hint = "for example “" + example + "”"
-	return d
 }
 
 // Validate checks the name and that there is exactly one value.
@@ -93,7 +74,7 @@ func (i *DownwardItem) Validate(n *schema.Node) error {
 	if strings.HasPrefix(i.Name, ".") || strings.HasSuffix(i.Name, ".") || strings.Contains(i.Name, "..") {
 		found = append(found, n.Get("name").Errorf("%q has an empty part between dots", i.Name))
 	}
-	found.Collect(n.Pos(), n.Path(), exactlyOne(n, map[string]bool{
+	found.Collect(n.Pos(), n.Path(), ExactlyOne(n, map[string]bool{
 		"fieldPath": i.FieldPath != "", "kubernetesVersion": i.KubernetesVersion != nil,
 		"kappControllerVersion": i.KappControllerVersion != nil, "kubernetesAPIs": i.KubernetesAPIs != nil,
 	}))

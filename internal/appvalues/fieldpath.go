@@ -1,4 +1,4 @@
-package ytt
+package appvalues
 
 import (
 	"errors"

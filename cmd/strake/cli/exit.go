@@ -45,10 +45,13 @@ func exitCode(ctx context.Context, err error) int {
 		stale       *stages.LockError
 		busy        *pipeline.BusyError
 		idle        *pipeline.IdleError
+		named       *toldError
 	)
 	switch {
 	case errors.As(context.Cause(ctx), &interrupted):
 		return interrupted.exitCode()
+	case errors.As(err, &named):
+		return named.code
 	case errors.Is(err, errPending):
 		return exitPending
 	case errors.As(err, &stale):

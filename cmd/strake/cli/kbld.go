@@ -4,8 +4,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 
 	kbldcmd "carvel.dev/kbld/pkg/kbld/cmd"
 	"github.com/spf13/cobra"
@@ -14,50 +12,22 @@ import (
 	plugin "strake.dev/strake/plugins/kbld"
 )
 
-// kbldName is the name under which strake is kbld.
-const kbldName = "kbld"
-
-// calledAs is the name of the program that the process was called as.
-func calledAs(arg string) string { return strings.TrimSuffix(filepath.Base(arg), ".exe") }
-
-func newKbldCommand(t *tool) *cobra.Command {
-	return &cobra.Command{
-		Use:   kbldName + " [flags]",
-		Short: "Be kbld, with BuildKit as the builder",
-		Long: `Be kbld: build and resolve the images of Kubernetes manifests, without an App. A
-strake that is called as kbld, for example by a symbolic link of that name, does
-the same. Sources are built with BuildKit; --buildkit-addr is STRAKE_BUILDKIT_ADDR
-here. See “strake kbld --help”.`,
-		Example:            "  strake kbld -f config/ > resolved.yml",
-		DisableFlagParsing: true,
-		RunE:               func(cmd *cobra.Command, args []string) error { return t.kbld(cmd.Context(), args) },
-	}
-}
-
-// A toldError was printed already. What it was doesn't matter for the exit code: kbld knows only one.
-type toldError struct{ text string }
-
-func (e *toldError) Error() string { return e.text }
-
 // kbld is the program under that name. Its error is a toldError.
 func (t *tool) kbld(ctx context.Context, args []string) error {
-	err := kbld.Main(ctx, args, kbld.Program{
+	quiet()
+	return told(kbld.Main(ctx, args, kbld.Program{
 		Deps:   t.kbldDeps,
 		Getenv: t.getenv,
 		Stderr: t.err,
-		Abort:  func() { os.Exit(exitCode(ctx, context.Cause(ctx))) },
-	})
-	if err != nil {
-		return &toldError{err.Error()}
-	}
-	return nil
+		Abort:  t.abort(ctx),
+	}))
 }
 
 // kbldDeps makes the clients that a kbld works with. What are flags elsewhere comes from the
 // environment here: kbld's own flags are all there are.
 func (t *tool) kbldDeps(flags kbldcmd.RegistryFlags) (plugin.Deps, error) {
 	var remote remoteFlags
-	cmd := &cobra.Command{Use: kbldName}
+	cmd := &cobra.Command{Use: "kbld"}
 	remote.add(cmd.Flags())
 	if err := t.readEnv(cmd); err != nil {
 		return plugin.Deps{}, err

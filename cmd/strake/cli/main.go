@@ -25,15 +25,20 @@ type Program struct {
 // Main runs the command that the process was called with, and returns the exit code. It handles
 // signals: the first one cancels the command, a second one ends the process at once.
 func Main(p Program) int {
-	kube.Quiet()
-	buildkit.Quiet()
 	ctx, stop := withSignals(context.Background())
 	defer stop()
 	t := &tool{Program: p, in: os.Stdin, out: &checkedWriter{to: os.Stdout}, err: os.Stderr, getenv: os.Getenv}
-	if calledAs(os.Args[0]) == kbldName {
-		return exitCode(ctx, t.kbld(ctx, os.Args[1:]))
+	if n, args, ok := namesakeOf(os.Args); ok {
+		return exitCode(ctx, n.main(t, ctx, args))
 	}
+	quiet()
 	return t.execute(ctx, os.Args[1:])
+}
+
+// quiet keeps libraries from printing by themselves: what matters is in errors and events.
+func quiet() {
+	kube.Quiet()
+	buildkit.Quiet()
 }
 
 // A tool is the program together with the outside that its commands see.

@@ -1,0 +1,133 @@
+package ytt
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"carvel.dev/ytt/pkg/cmd/template"
+	"carvel.dev/ytt/pkg/cmd/ui"
+	"carvel.dev/ytt/pkg/files"
+	"github.com/spf13/cobra"
+)
+
+// run is what the library's own options do when they are run, but for the way to standard output.
+func (p *Program) run(cmd *cobra.Command, o *template.Options) error {
+	out := &checkedWriter{to: p.Stdout}
+	screen := ui.NewCustomWriterTTY(o.Debug, out, p.Stderr)
+	began := time.Now()
+	defer func() { screen.Debugf("total: %s\n", time.Since(began)) }()
+
+	bulk := template.NewBulkFilesSource(o.BulkFilesSourceOpts, screen)
+	regular := template.NewRegularFilesSource(o.RegularFilesSourceOpts, screen)
+	source := template.FileSource(regular)
+	if bulk.HasInput() {
+		source = bulk
+	}
+	in, err := source.Input()
+	if err != nil {
+		return err
+	}
+	result := o.RunWithFiles(in, screen)
+	switch {
+	case bulk.HasOutput():
+		err = bulk.Output(result)
+	case result.Err != nil:
+		return result.Err
+	default:
+		err = p.print(cmd, o, result, regular, screen, out)
+	}
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("standard output: %w", out.err)
+	}
+	return err
+}
+
+// print writes what was rendered to where the flags say.
+func (p *Program) print(cmd *cobra.Command, o *template.Options, result template.Output, regular *template.RegularFilesSource, screen ui.UI, out io.Writer) error {
+	emptied, err := cmd.Flags().GetString("dangerous-emptied-output-directory")
+	if err != nil {
+		return err
+	}
+	toFiles := emptied != "" || o.RegularFilesSourceOpts.OutputFiles != ""
+	if toFiles || o.InspectFiles || o.DataValuesFlags.Inspect || o.DataValuesFlags.InspectSchema {
+		return regular.Output(result)
+	}
+	changed := false
+	if p.Documents != nil {
+		paths, err := cmd.Flags().GetStringArray("file")
+		if err != nil {
+			return err
+		}
+		if changed, err = p.Documents(result.DocSet, absolute(paths)); err != nil {
+			return err
+		}
+	}
+	format, err := o.RegularFilesSourceOpts.OutputType.Format()
+	if changed || err != nil || format != template.RegularFilesOutputTypeYAML || slices.ContainsFunc(result.Files, isText) {
+		return regular.Output(result)
+	}
+	screen.Debugf("### result\n")
+	return join(out, result.Files)
+}
+
+// join prints the documents of files. They were marshalled for the files already, so there is no need to
+// do it again, as the library does.
+func join(to io.Writer, rendered []files.OutputFile) error {
+	w := bufio.NewWriterSize(to, 1<<16)
+	separator := ""
+	for _, f := range rendered {
+		if len(f.Bytes()) == 0 {
+			continue
+		}
+		// The writer remembers its first error.
+		_, _ = w.WriteString(separator)
+		_, _ = w.Write(f.Bytes())
+		separator = "---\n"
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+func isText(f files.OutputFile) bool { return f.Type() != files.TypeYAML }
+
+// absolute returns the paths of “-f”, without the names that files are given there.
+func absolute(paths []string) []string {
+	var all []string
+	for _, path := range paths {
+		name, file, named := strings.Cut(path, "=")
+		if named && !isURL(name) {
+			path = file
+		}
+		if abs, err := filepath.Abs(path); err == nil && path != "-" && !isURL(path) {
+			path = abs
+		}
+		all = append(all, path)
+	}
+	return all
+}
+
+func isURL(path string) bool {
+	return strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://")
+}
+
+// A checkedWriter remembers the first error, which the library's printing tells nobody: a full disk
+// behind standard output must not pass for success.
+type checkedWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}

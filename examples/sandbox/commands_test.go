@@ -31,6 +31,9 @@ func TestCommandsCheckTheirFlags(t *testing.T) {
 		"env":                  "run up first",
 		"logs":                 "run up first",
 		"up now":               "unknown command",
+		"seed":                 "at least 1 arg",
+		"seed vim":             `no image "vim"; there are: buildkit, node, registry`,
+		"seed node":            "run up first",
 	} {
 		var out, progress bytes.Buffer
 		root := newRoot(&out, &progress)

@@ -200,6 +200,32 @@ func TestSandbox(t *testing.T) {
 		}
 	})
 
+	t.Run("host port", func(t *testing.T) {
+		address := first.env["STRAKE_SANDBOX_HOSTPORT_REGISTRY"]
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := fmt.Sprintf(`{"spec":{"containers":[{"name":"listener","image":"busybox",
+			"command":["sh","-c","mkdir /www; echo there > /www/index.html; exec httpd -f -p 8080 -h /www"],
+			"ports":[{"containerPort":8080,"hostPort":%s}]}]}}`, port)
+		first.kubectl(t, "run", "listener", "--image=busybox", "--overrides", pod)
+		first.kubectl(t, "wait", "--for=condition=Ready", "pod/listener", "--timeout=60s")
+		for _, from := range []string{"web", "listener"} {
+			if out := first.kubectl(t, "exec", from, "--", "wget", "-qO-", "http://"+address+"/"); out != "there\n" {
+				t.Errorf("seen by pod %s: %q", from, out)
+			}
+		}
+		if out, err := exec.CommandContext(t.Context(), "busybox", "wget", "-qO-", "http://"+address+"/").Output(); err != nil || string(out) != "there\n" {
+			t.Errorf("seen by the host: %v %q", err, out)
+		}
+		// Another instance may have the same.
+		if conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			conn.Close()
+			t.Errorf("port %s is taken on other addresses than %s too", port, host)
+		}
+	})
+
 	t.Run("build", func(t *testing.T) {
 		dir := t.TempDir()
 		dockerfile := "FROM busybox\nRUN echo built > /made\nCMD [\"sh\", \"-c\", \"cat /made; sleep 600\"]\n"

@@ -41,7 +41,7 @@ State is kept below $STRAKE_SANDBOX_HOME, else $XDG_STATE_HOME/strake/sandbox, e
 	}
 	root.PersistentFlags().StringVar(&g.name, "name", "default", "name of the instance")
 	root.PersistentFlags().StringVar(&g.source, "source", "", "folder examples/sandbox of a checkout, to build components from (default: where this program was built)")
-	root.AddCommand(newUp(g), newDown(g), newStatus(g), newEnv(g), newLogs(g), newBuild(g), newDoctor(g))
+	root.AddCommand(newUp(g), newSeed(g), newDown(g), newStatus(g), newEnv(g), newLogs(g), newBuild(g), newDoctor(g))
 	return root
 }
 

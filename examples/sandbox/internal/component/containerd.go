@@ -29,6 +29,7 @@ func Containerd(l *Layout) Component {
 			filepath.Join(hosts, "docker.io", "hosts.toml"):           "server = \"https://registry-1.docker.io\"\n\n" + mirror,
 			filepath.Join(hosts, l.Registry(), "hosts.toml"):          mirror,
 			filepath.Join(hosts, l.PodRegistry(), "hosts.toml"):       mirror,
+			filepath.Join(hosts, l.HostPortRegistry(), "hosts.toml"):  hostsFile("http://" + l.HostPortRegistry()),
 			l.path("containerd", "cni", "10-strake-sandbox.conflist"): cniConfig(l),
 		},
 		Ready: func(ctx context.Context) error { return health.GRPC(ctx, l.containerdSocket()) },
@@ -95,23 +96,28 @@ disabled_plugins = [
 		hosts, CNIPrograms, l.path("containerd", "cni"), l.Runc, filepath.Join(l.Run, "runc"))
 }
 
-// cniConfig puts pods on the instance's bridge. The bridge's own rules let them out, so that nothing
-// has to be removed for each pod.
+// cniConfig puts pods on the instance's bridge. The bridge's own rules let them out. Only host ports
+// have rules for each pod, which lead to it what is sent to the node's own address: other instances
+// may use the same ports.
 func cniConfig(l *Layout) string {
 	return fmt.Sprintf(`{
   "cniVersion": "1.0.0",
-  "name": %q,
+  "name": %[1]q,
   "plugins": [{
     "type": "bridge",
-    "bridge": %q,
+    "bridge": %[2]q,
     "isGateway": true,
     "hairpinMode": true,
     "ipam": {
       "type": "host-local",
-      "dataDir": %q,
-      "ranges": [[{"subnet": %q, "gateway": %q}]],
+      "dataDir": %[3]q,
+      "ranges": [[{"subnet": %[4]q, "gateway": %[5]q}]],
       "routes": [{"dst": "0.0.0.0/0"}]
     }
+  }, {
+    "type": "portmap",
+    "capabilities": {"portMappings": true},
+    "conditionsV4": ["-d", "%[5]s/32"]
   }]
 }
 `, l.Network, l.Bridge, l.IPAM(), l.Pods, l.Gateway)

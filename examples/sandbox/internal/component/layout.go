@@ -83,6 +83,16 @@ func (l *Layout) PodRegistry() string {
 	return net.JoinHostPort(l.Gateway.String(), strconv.Itoa(l.Ports[PortRegistry]))
 }
 
+// hostPortRegistry is the host port at which the node pulls by plain HTTP: that of a registry which is
+// itself a pod. It is the one that registries use if nothing else is said.
+const hostPortRegistry = 5000
+
+// HostPortRegistry is the address of a registry that is a pod with that host port. The node, pods and
+// the host all reach it there.
+func (l *Layout) HostPortRegistry() string {
+	return net.JoinHostPort(l.Gateway.String(), strconv.Itoa(hostPortRegistry))
+}
+
 // API is the URL of the Kubernetes API server.
 func (l *Layout) API() string { return "https://" + l.local(PortAPI) }
 

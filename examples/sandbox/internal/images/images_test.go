@@ -165,6 +165,45 @@ func TestGolangHasWhatBuildsNeed(t *testing.T) {
 	}
 }
 
+// The test's own program is linked statically; the shell's libraries are known to the loader.
+func TestProgramsComeWithTheirLibraries(t *testing.T) {
+	static, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := &Recipe{Repository: "library/busybox", Key: "none"}
+	r, err := onBusybox(t.Context(), box, map[string]string{"usr/bin/static": static, "usr/bin/dynamic": "/bin/sh"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Repository = "test/programs"
+	image, err := r.Get(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := files(t, image)
+	for _, want := range []string{"usr/bin/static", "usr/bin/dynamic"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no %s in %q", want, names)
+		}
+	}
+	for _, want := range []string{"libc.so", "/ld-linux"} {
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, want) }) {
+			t.Errorf("no %s in %q", want, names)
+		}
+	}
+	if slices.Contains(names, "usr/bin") {
+		t.Errorf("usr/bin is busybox's: %q", names)
+	}
+	other, err := onBusybox(t.Context(), box, map[string]string{"usr/bin/dynamic": "/bin/sh"})
+	if err != nil || other.Key == r.Key {
+		t.Errorf("other programs: key %s, %v", other.Key, err)
+	}
+	if _, err := onBusybox(t.Context(), box, map[string]string{"usr/bin/text": program(t, "no program")}); err == nil {
+		t.Error("a text was taken for a program")
+	}
+}
+
 func TestVersionTags(t *testing.T) {
 	for version, want := range map[string][]string{
 		"1.26.8": {"latest", "1", "1.26", "1.26.8"},

@@ -142,35 +142,6 @@ func (n *Network) hasAll(ctx context.Context, rules []rule) bool {
 	return true
 }
 
-// removeRules removes every rule with the network's comment.
-func (n *Network) removeRules(ctx context.Context) error {
-	var errs []error
-	for _, table := range []string{"nat", "filter"} {
-		list, err := exec.CommandContext(ctx, "iptables", "-w", "-t", table, "-S").Output()
-		if err != nil {
-			return fmt.Errorf("list packet filter rules: %w", err)
-		}
-		for line := range strings.Lines(string(list)) {
-			fields := strings.Fields(line)
-			if len(fields) > 2 && fields[0] == "-A" && n.marks(fields) {
-				fields[0] = "-D"
-				errs = append(errs, iptables(ctx, table, fields...))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// marks tells whether the words of a rule have the network's comment.
-func (n *Network) marks(fields []string) bool {
-	for i, field := range fields[1:] {
-		if fields[i] == "--comment" && strings.Trim(field, `"`) == n.Name {
-			return true
-		}
-	}
-	return false
-}
-
 func iptables(ctx context.Context, table string, args ...string) error {
 	return run(ctx, "iptables", append([]string{"-w", "-t", table}, args...)...)
 }

@@ -43,8 +43,10 @@ func TestOnlyOwnRulesAreMarked(t *testing.T) {
 		"-A FORWARD -i sk-0123abce -m comment --comment strake-sandbox-0123abce -j ACCEPT":   false,
 		"-A FORWARD -i sk-0123abcd -j ACCEPT":                                                false,
 		"-A strake-sandbox-0123abcd -j ACCEPT":                                               false,
+		`-A CNI-HOSTPORT-DNAT -d 10.200.3.1/32 -p tcp -m comment --comment "dnat name: \"strake-sandbox-0123abcd\" id: \"af\"" -m multiport --dports 5000 -j CNI-DN-1f`: true,
+		`-A CNI-HOSTPORT-DNAT -d 10.200.4.1/32 -p tcp -m comment --comment "dnat name: \"strake-sandbox-0123abce\" id: \"af\"" -m multiport --dports 5000 -j CNI-DN-2f`: false,
 	} {
-		if got := n.marks(strings.Fields(line)); got != want {
+		if got := n.marks(split(line)); got != want {
 			t.Errorf("%s: marked %v, want %v", line, got, want)
 		}
 	}

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"strake.dev/strake/examples/sandbox/internal/component"
+	"strake.dev/strake/examples/sandbox/internal/images"
 )
 
 // A need is something of the machine that the sandbox uses.
@@ -31,10 +31,7 @@ func needs(node string, root bool) []need {
 			list,
 			need{"iptables", "iptables", inPath("iptables")},
 			need{"ip", "iproute2", inPath("ip")},
-			need{filepath.Join(component.CNIPrograms, "bridge"), "containernetworking-plugins", func() bool {
-				_, err := os.Stat(filepath.Join(component.CNIPrograms, "bridge"))
-				return err == nil
-			}},
+			need{filepath.Join(component.CNIPrograms, "bridge"), "containernetworking-plugins", cniPlugins},
 		)
 	}
 	return list
@@ -64,6 +61,16 @@ func Doctor(node string) error {
 	return fmt.Errorf("missing on this machine: %s\non Debian, run: apt-get install -y %s", strings.Join(missing, ", "), strings.Join(packages, " "))
 }
 
+// cniPlugins tells whether the plugins are there that pods' networks are set up with.
+func cniPlugins() bool {
+	for _, name := range []string{"bridge", "host-local", "portmap"} {
+		if _, err := os.Stat(filepath.Join(component.CNIPrograms, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 func inPath(program string) func() bool {
 	return func() bool {
 		_, err := exec.LookPath(program)
@@ -77,15 +84,8 @@ func busybox() string {
 	if err != nil {
 		return ""
 	}
-	file, err := elf.Open(path)
-	if err != nil {
+	if static, err := images.Static(path); err != nil || !static {
 		return ""
-	}
-	defer func() { _ = file.Close() }()
-	for _, segment := range file.Progs {
-		if segment.Type == elf.PT_INTERP {
-			return ""
-		}
 	}
 	return path
 }

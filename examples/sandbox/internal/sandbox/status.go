@@ -94,7 +94,11 @@ func (s *Sandbox) Env() ([]Variable, error) {
 		}
 	}
 	if l.Real {
-		env = append(env, Variable{"STRAKE_SANDBOX_POD_REGISTRY", l.PodRegistry()})
+		env = append(
+			env,
+			Variable{"STRAKE_SANDBOX_POD_REGISTRY", l.PodRegistry()},
+			Variable{"STRAKE_SANDBOX_HOSTPORT_REGISTRY", l.HostPortRegistry()},
+		)
 	}
 	slices.SortFunc(env, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
 	return env, nil

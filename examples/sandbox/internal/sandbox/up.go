@@ -10,7 +10,6 @@ import (
 
 	"strake.dev/strake/examples/sandbox/internal/build"
 	"strake.dev/strake/examples/sandbox/internal/component"
-	"strake.dev/strake/examples/sandbox/internal/images"
 )
 
 // UpOptions says how an instance is brought up.
@@ -128,27 +127,6 @@ func (u *upRun) steps() []step {
 		step{"service account", []string{"controller-manager"}, u.awaitServiceAccount},
 		step{"node", []string{node, "controller-manager", "scheduler"}, u.awaitNode},
 	)
-}
-
-// seed gives the registry the base images.
-func (u *upRun) seed(ctx context.Context) error {
-	dir, err := u.programs.dir(ctx, build.Pause)
-	if err != nil {
-		return err
-	}
-	pause, err := images.Pause(filepath.Join(dir, "pause"))
-	if err != nil {
-		return err
-	}
-	box, err := images.Busybox(ctx, busybox())
-	if err != nil {
-		return err
-	}
-	golang, err := images.Golang(ctx, box)
-	if err != nil {
-		return err
-	}
-	return images.Seed(ctx, u.Registry(), filepath.Join(u.cache, "images"), []*images.Recipe{pause, box, golang})
 }
 
 // linkCommands puts the clients that come with the components into the instance's bin folder.

@@ -43,15 +43,18 @@ func (s Step) Pos() schema.Pos {
 	return schema.Pos{}
 }
 
-// Load reads a file and compiles it. The error is a [schema.Diagnostics] with everything that is
+// Load reads a file, lets edits change it, and compiles it. The error is a [schema.Diagnostics] with everything that is
 // wrong with it, in the file's own form and in the configuration of plugins.
-func Load(name string, data []byte, plugins *stages.Registry) (*Plan, error) {
+func Load(name string, data []byte, plugins *stages.Registry, edits ...func(*schema.File) error) (*Plan, error) {
 	file, err := schema.Load(name, data)
 	if file == nil {
 		return nil, err
 	}
 	var found schema.Diagnostics
 	found.Collect(schema.Pos{File: name}, "", err)
+	for _, edit := range edits {
+		found.Collect(schema.Pos{File: name}, "", edit(file))
+	}
 	plan, err := Compile(file, plugins)
 	found.Collect(schema.Pos{File: name}, "", err)
 	if err := found.Err(); err != nil {
@@ -167,6 +170,9 @@ func (p *Plan) place() error {
 }
 
 func inside(child, parent string) bool { return strings.HasPrefix(child, parent+"/") }
+
+// File is what the plan was compiled from.
+func (p *Plan) File() *schema.File { return p.file }
 
 // Pipeline is the explicit form of the plan, which an App was compiled to.
 func (p *Plan) Pipeline() *schema.Pipeline { return p.pipeline }

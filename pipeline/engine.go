@@ -41,6 +41,9 @@ type Options struct {
 	Target func(stages.App, stages.Objects) stages.Target
 	// Observer is told what happens.
 	Observer stages.Observer
+	// Transcript, if not nil, gets what the deploying tool prints by itself, with secrets masked once
+	// the run has ended.
+	Transcript *stages.Transcript
 }
 
 // A Report is what a run has led to. It is complete also when the run failed.
@@ -172,9 +175,18 @@ func (r *run) finish(ctx context.Context, started time.Time, err error) error {
 		event.Error, event.Hint = err.Error(), stages.Hint(err)
 	}
 	r.events.Observe(event)
+	r.cleanTranscript()
 	r.report.Manifests = r.manifests
 	r.report.Images = r.newLock.Images
 	return err
+}
+
+func (r *run) cleanTranscript() {
+	if t := r.opts.Transcript; t != nil {
+		text := r.secret.clean(t.Output.String())
+		t.Output.Reset()
+		t.Output.WriteString(text)
+	}
 }
 
 // selected returns the steps between --from and --until, and those before them, whose results are
@@ -320,7 +332,7 @@ func (r *run) job(s Step) *stages.Job {
 	job := &stages.Job{
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
-		Target: r.target, Hide: r.secret.add, SourceDates: r.dates,
+		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}
 	if r.ws != nil {

@@ -50,6 +50,7 @@ func (r *run) delete(ctx context.Context) error {
 func (p *Plan) Inspect(ctx context.Context, opts Options) ([]stages.Object, error) {
 	r := p.newRun(opts, modeRun)
 	r.lock = &stages.Lock{}
+	defer r.cleanTranscript()
 	var objects []stages.Object
 	deploys := 0
 	for _, s := range p.Steps {

@@ -23,6 +23,23 @@ type App struct {
 	Spec     AppSpec  `json:"spec" required:"true"`
 	// Status is what kapp-controller wrote; it is never read.
 	Status *Node `json:"status,omitempty"`
+
+	node *Node
+}
+
+// Validate keeps the App's document.
+func (a *App) Validate(n *Node) error {
+	a.node = n
+	return nil
+}
+
+// WithStatus prints the App as a document with that status, plain Go data, instead of its own.
+func (a *App) WithStatus(status map[string]any) ([]byte, error) {
+	n, err := a.node.without("status").With("status", status)
+	if err != nil {
+		return nil, err
+	}
+	return n.YAML()
 }
 
 // AppSpec holds the entries of each stage, run in the order in which the stages stand here.

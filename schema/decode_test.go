@@ -183,6 +183,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("apiVersion: strake.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: a}\nspec: {stages: [{name: a, stage: fetch, uses: x, with: &a {b: [1]}, timeout: 5m}]}\n"))
 	f.Add([]byte("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: Yg==}\n---\n{}\n"))
 	f.Add([]byte("a: &a\n- *a\n"))
+	f.Add([]byte(install + packages))
 	f.Add([]byte("? {a: b}\n: 1\n<<: {x: y}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := schema.Load("f.yaml", data)

@@ -7,7 +7,7 @@ import (
 )
 
 // A File is what one file of a user holds: one App or one Pipeline, and the Secrets and ConfigMaps
-// that it refers to.
+// that it refers to. A PackageInstall with its Packages counts as the App that it stands for.
 type File struct {
 	// Name is the file's name as the user gave it; - is standard input.
 	Name       string
@@ -16,10 +16,12 @@ type File struct {
 	Secrets    []Secret
 	ConfigMaps []ConfigMap
 
-	root *Node
+	root     *Node
+	install  *PackageInstall
+	packages []Package
 }
 
-// Root is the node of the App or Pipeline.
+// Root is the node of the App, PackageInstall or Pipeline.
 func (f *File) Root() *Node { return f.root }
 
 // Metadata is that of the App or Pipeline.
@@ -51,6 +53,15 @@ func Load(name string, data []byte) (*File, error) {
 	for _, doc := range docs {
 		found.Collect(doc.Pos(), "", f.add(doc))
 	}
+	if f.install != nil {
+		if len(found) > 0 {
+			return nil, found.Err()
+		}
+		if f.App, err = f.install.app(f.packages); err != nil {
+			found.Collect(f.root.Pos(), "", err)
+			return nil, found.Err()
+		}
+	}
 	if len(found) == 0 && f.root == nil {
 		found = append(found, Diagnostic{
 			Pos: Pos{File: name}, Msg: "holds no App and no Pipeline",
@@ -75,6 +86,16 @@ func (f *File) add(doc *Node) error {
 	case kind == KindPipeline && apiVersion == APIVersion:
 		f.Pipeline = &Pipeline{}
 		return errors.Join(f.setRoot(doc), Decode(doc, f.Pipeline))
+	case kind == KindPackageInstall && apiVersion == PackagingGroup:
+		f.install = &PackageInstall{}
+		return errors.Join(f.setRoot(doc), Decode(doc, f.install))
+	case kind == KindPackage && apiVersion == DataPackagingGroup:
+		var p Package
+		err := Decode(doc, &p)
+		f.packages = append(f.packages, p)
+		return err
+	case kind == KindPackageMetadata && apiVersion == DataPackagingGroup:
+		return nil // it describes the package for people
 	case kind == "Secret" && apiVersion == "v1":
 		var s Secret
 		err := Decode(doc, &s)
@@ -91,7 +112,8 @@ func (f *File) add(doc *Node) error {
 
 func unknownKind(doc *Node, apiVersion, kind string) Diagnostic {
 	known := []string{
-		APIVersion + " App", APIVersion + " Pipeline", KappControllerGroup + " App", "v1 Secret", "v1 ConfigMap",
+		APIVersion + " App", APIVersion + " Pipeline", KappControllerGroup + " App",
+		PackagingGroup + " PackageInstall", DataPackagingGroup + " Package", "v1 Secret", "v1 ConfigMap",
 	}
 	d := doc.Errorf("unknown kind of document: apiVersion %q, kind %q", apiVersion, kind)
 	if at := doc.Get("kind"); at != nil {
@@ -103,7 +125,7 @@ func unknownKind(doc *Node, apiVersion, kind string) Diagnostic {
 
 func (f *File) setRoot(doc *Node) error {
 	if f.root != nil {
-		return doc.Errorf("a second App or Pipeline: the first one is at %s, and a file holds one", f.root.Pos())
+		return doc.Errorf("a second App, PackageInstall or Pipeline: the first one is at %s, and a file holds one", f.root.Pos())
 	}
 	f.root = doc
 	return nil

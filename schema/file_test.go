@@ -83,8 +83,8 @@ status: {conditions: []}
 func TestLoadReportsProblems(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"empty":           {"", "app.yaml: holds no App and no Pipeline (expected a document with apiVersion: strake.dev/v1alpha1 and kind: App or Pipeline)"},
-		"two apps":        {appHead + "spec: {}\n---\n" + appHead + "spec: {}\n", "app.yaml:6:1: a second App or Pipeline: the first one is at app.yaml:1:1, and a file holds one"},
-		"other kind":      {"apiVersion: v1\nkind: Pod\n", `app.yaml:2:7: unknown kind of document: apiVersion "v1", kind "Pod" (known: strake.dev/v1alpha1 App, strake.dev/v1alpha1 Pipeline, kappctrl.k14s.io/v1alpha1 App, v1 Secret, v1 ConfigMap)`},
+		"two apps":        {appHead + "spec: {}\n---\n" + appHead + "spec: {}\n", "app.yaml:6:1: a second App, PackageInstall or Pipeline: the first one is at app.yaml:1:1, and a file holds one"},
+		"other kind":      {"apiVersion: v1\nkind: Pod\n", `app.yaml:2:7: unknown kind of document: apiVersion "v1", kind "Pod" (known: strake.dev/v1alpha1 App, strake.dev/v1alpha1 Pipeline, kappctrl.k14s.io/v1alpha1 App, packaging.carvel.dev/v1alpha1 PackageInstall, data.packaging.carvel.dev/v1alpha1 Package, v1 Secret, v1 ConfigMap)`},
 		"bad name":        {"apiVersion: strake.dev/v1alpha1\nkind: App\nmetadata: {name: My_App}\nspec: {}\n", `app.yaml:3:18: metadata.name: "My_App" is not a valid name (lower-case letters, digits, “-” and “.”, beginning and ending with a letter or digit, at most 253)`},
 		"no name":         {"apiVersion: strake.dev/v1alpha1\nkind: App\nmetadata: {}\nspec: {}\n", "app.yaml:3:11: metadata.name: missing, but required"},
 		"two identities":  {appHead + "spec:\n  serviceAccountName: a\n  cluster: {kubeconfigSecretRef: {name: k}}\n", "app.yaml:6:12: spec.cluster: cannot be combined with serviceAccountName: expected one of them"},

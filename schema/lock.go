@@ -178,9 +178,10 @@ func ReadLock(name string, data []byte) (Lock, error) {
 	return l, found.Err()
 }
 
-// Bytes returns the lock as a file: deterministic, without time, machine path or secret.
-func (l Lock) Bytes() ([]byte, error) {
-	l.Sort()
+// SourcesYAML prints the sources as vendir's LockConfig.
+func (l Lock) SourcesYAML() ([]byte, error) { return yaml.Marshal(l.sources()) }
+
+func (l Lock) sources() vendir.LockConfig {
 	sources := vendir.NewLockConfig()
 	sources.Directories = []vendir.LockDirectory{}
 	for _, s := range l.Sources {
@@ -189,10 +190,16 @@ func (l Lock) Bytes() ([]byte, error) {
 		dir.Contents = []vendir.LockDirectoryContents{s}
 		sources.Directories = append(sources.Directories, dir)
 	}
+	return sources
+}
+
+// Bytes returns the lock as a file: deterministic, without time, machine path or secret.
+func (l Lock) Bytes() ([]byte, error) {
+	l.Sort()
 	images := lockconfig.NewEmptyImagesLock()
 	images.Images = l.Images
 	var out bytes.Buffer
-	for _, doc := range []any{sources, images} {
+	for _, doc := range []any{l.sources(), images} {
 		b, err := yaml.Marshal(doc)
 		if err != nil {
 			return nil, err

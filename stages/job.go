@@ -52,6 +52,8 @@ type Job struct {
 	// Values are the values given with --set, for steps that take values: dotted key paths and YAML
 	// values as they were typed. They win over what the configuration says.
 	Values map[string]string
+	// Transcript, if not nil, gets what a deploying tool prints by itself.
+	Transcript *Transcript
 	// Events is told what happens. It is never nil.
 	Events Observer
 }

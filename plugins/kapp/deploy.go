@@ -21,11 +21,13 @@ func (s *session) deploy(c Config, m stages.Manifests) (stages.Result, error) {
 		return stages.Result{}, err
 	}
 	ask := newScreen(s.events)
+	transcribe(ask, s.transcript)
 	pending, only, err := s.diff(c, m, ask, false)
 	switch {
 	case err != nil:
 		return stages.Result{}, err
 	case !pending:
+		s.associate(s.appFlags())
 		return stages.Result{Skipped: fmt.Sprintf("nothing to apply: %s up to date", count(found.objects, "object is", "objects are"))}, nil
 	case only:
 		return stages.Result{Skipped: fmt.Sprintf("nothing was applied: rawOptions has --diff-run; %s", count(len(ask.rows), "change is", "changes are")+" pending")}, nil
@@ -36,6 +38,7 @@ func (s *session) deploy(c Config, m stages.Manifests) (stages.Result, error) {
 		}
 	}
 	out := newScreen(s.events)
+	transcribe(out, s.transcript)
 	f, err := s.prepare(out, c.args()...)
 	if err != nil {
 		return stages.Result{}, err
@@ -44,6 +47,7 @@ func (s *session) deploy(c Config, m stages.Manifests) (stages.Result, error) {
 	f.use(m)
 	err = call(s.ctx, f.deploy.Run)
 	out.finish(err)
+	s.associate(s.appFlags())
 	return stages.Result{}, s.explain(err, out)
 }
 

@@ -14,6 +14,7 @@ const withoutMetrics = `--filter={"not":{"resource":{"kinds":["PodMetrics"]}}}`
 // inspect lists the objects of the app.
 func (s *session) inspect() ([]stages.Object, error) {
 	out := newScreen(s.events)
+	transcribe(out, s.transcript)
 	f, err := s.prepare(out, withoutMetrics)
 	if err != nil {
 		return nil, err

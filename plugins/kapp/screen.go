@@ -19,6 +19,8 @@ import (
 // turns it into events, and keeps tables and diffs for those who want them.
 type screen struct {
 	events stages.Observer
+	// also, if not nil, is printed to as well.
+	also ui.UI
 
 	mu sync.Mutex
 	// rows are those of the last table, by column.
@@ -75,6 +77,9 @@ func (r row) created() string {
 func (s *screen) PrintTable(t table.Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.also != nil {
+		s.also.PrintTable(t)
+	}
 	s.rows = s.rows[:0]
 	for _, values := range t.Rows {
 		r := row{}
@@ -92,13 +97,27 @@ func (s *screen) PrintTable(t table.Table) {
 func (s *screen) BeginLinef(pattern string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.also != nil {
+		s.also.BeginLinef(pattern, args...)
+	}
+	s.lines(pattern, args...)
+}
+
+func (s *screen) lines(pattern string, args ...any) {
 	for line := range strings.SplitSeq(fmt.Sprintf(pattern, args...), "\n") {
 		s.line(line)
 	}
 }
 
 // PrintLinef takes a line of text.
-func (s *screen) PrintLinef(pattern string, args ...any) { s.BeginLinef(pattern, args...) }
+func (s *screen) PrintLinef(pattern string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.also != nil {
+		s.also.PrintLinef(pattern, args...)
+	}
+	s.lines(pattern, args...)
+}
 
 // EndLinef takes a line of text.
 func (s *screen) EndLinef(pattern string, args ...any) { s.BeginLinef(pattern, args...) }
@@ -110,6 +129,9 @@ func (s *screen) ErrorLinef(pattern string, args ...any) { s.BeginLinef(pattern,
 func (s *screen) PrintBlock(block []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.also != nil {
+		s.also.PrintBlock(block)
+	}
 	text := plain(string(block))
 	if s.inDiff {
 		s.diffs[len(s.diffs)-1] = strings.TrimRight(text, "\n") + "\n"

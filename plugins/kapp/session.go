@@ -19,6 +19,8 @@ type session struct {
 	events  *gate
 	command command
 	options []string
+	// transcript, if not nil, gets what kapp prints.
+	transcript *stages.Transcript
 }
 
 // begin finds out target and identity, and asks the API server for its types. The caller calls end.
@@ -40,7 +42,7 @@ func (s *step) begin(ctx context.Context, job *stages.Job, cmd command, options 
 		return nil, stopped(ctx, err)
 	}
 	return &session{
-		ctx: ctx, target: t, clients: c, events: events, command: cmd, options: options,
+		ctx: ctx, target: t, clients: c, events: events, command: cmd, options: options, transcript: job.Transcript,
 	}, nil
 }
 
@@ -53,8 +55,7 @@ func (s *session) prepare(out *screen, args ...string) (*flags, error) {
 	if err := f.parse(append(args, s.options...)); err != nil {
 		return nil, err
 	}
-	app := cmdapp.Flags{Name: s.target.app, AppNamespace: s.target.record}
-	app.NamespaceFlags.Name = s.target.objects
+	app := s.appFlags()
 	switch {
 	case f.deploy != nil:
 		f.deploy.AppFlags = app
@@ -67,6 +68,13 @@ func (s *session) prepare(out *screen, args ...string) (*flags, error) {
 		f.inspect.Raw, f.inspect.Status, f.inspect.Tree = false, false, false
 	}
 	return f, nil
+}
+
+// appFlags name the app and its namespaces.
+func (s *session) appFlags() cmdapp.Flags {
+	app := cmdapp.Flags{Name: s.target.app, AppNamespace: s.target.record}
+	app.NamespaceFlags.Name = s.target.objects
+	return app
 }
 
 // grace is how long kapp's library gets to return after its context has ended. All its requests fail

@@ -20,6 +20,7 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_TIMEOUT":               {"timeout", "5m", "5m0s"},
 	"STRAKE_KUBECONFIG":            {"kubeconfig", "k", "k"},
 	"STRAKE_CONTEXT":               {"context", "c", "c"},
+	"STRAKE_LOCAL":                 {"local", "true", "true"},
 	"STRAKE_REGISTRY_MIRRORS":      {"registry-mirror", "docker.io=a,quay.io=b", "[docker.io=a,quay.io=b]"},
 	"STRAKE_REGISTRY_CA_CERT_PATH": {"registry-ca-cert-path", "a.pem,b.pem", "[a.pem,b.pem]"},
 	"STRAKE_REGISTRY_PLAIN_HTTP":   {"registry-plain-http", "a:1,b", "[a:1,b]"},
@@ -60,7 +61,7 @@ func TestEnvironment(t *testing.T) {
 			}
 			cmd = find(t, newRootCommand(tool), name)
 			flag = cmd.Flags().Lookup(v.flag)
-			given := map[string]string{"locked": "false", "output": "text", "progress": "none", "timeout": "1s"}[v.flag]
+			given := map[string]string{"locked": "false", "local": "false", "output": "text", "progress": "none", "timeout": "1s"}[v.flag]
 			if err := cmd.Flags().Set(v.flag, given); err != nil {
 				t.Fatal(err)
 			}

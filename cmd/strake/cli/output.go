@@ -25,6 +25,7 @@ const (
 	formatText     = "text"
 	formatJSON     = "json"
 	formatPipeline = "pipeline"
+	formatApp      = "app"
 )
 
 // addFormat adds --output for a command without progress. more are forms besides text and json.

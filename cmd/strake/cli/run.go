@@ -19,7 +19,10 @@ func newRunCommand(t *tool) *cobra.Command {
 		Short: "Run all stages: fetch, template, build and deploy",
 		Long: `Run the steps of a file in order. What has not changed since the last run is
 not done again. References are resolved and written to the lock file before
-anything is deployed.`,
+anything is deployed.
+
+With --output app, print the App with the status that kapp-controller would have
+written after doing the same, also when a step has failed.`,
 		Example: `  strake run
   strake run -f app.yaml --set replicas=3
   strake run -f app.yaml --locked --timeout 15m
@@ -27,7 +30,7 @@ anything is deployed.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd, &opts) },
 	}
-	opts.runFlags.add(cmd)
+	opts.runFlags.add(cmd, formatApp)
 	opts.rangeFlags.add(cmd, stages.All()...)
 	return cmd
 }
@@ -35,6 +38,14 @@ anything is deployed.`,
 func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
 	if err := o.check(cmd); err != nil {
 		return err
+	}
+	if o.format.value == formatApp {
+		s, err := t.openRun(cmd, &o.runFlags)
+		if err != nil {
+			return err
+		}
+		s.opts.From, s.opts.Until = o.stages()
+		return t.runAsApp(cmd.Context(), s, o)
 	}
 	return t.conclude(cmd.Context(), "run", &o.outputFlags, func(events *render.JSON) (printable, error) {
 		s, err := t.openRun(cmd, &o.runFlags)

@@ -3,12 +3,14 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
 	"strake.dev/strake/pipeline"
+	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
@@ -18,6 +20,8 @@ type engineFlags struct {
 	remoteFlags
 	outputFlags
 	timeoutFlag
+	// local is a flag only where sources are fetched.
+	local bool
 }
 
 func (f *engineFlags) add(cmd *cobra.Command, formats ...string) {
@@ -38,6 +42,8 @@ func (f *runFlags) add(cmd *cobra.Command, formats ...string) {
 	f.engineFlags.add(cmd, formats...)
 	f.workspaceFlags.add(cmd)
 	f.valueFlags.add(cmd)
+	cmd.Flags().BoolVarP(&f.local, "local", "l", false, "take local folders instead of the sources for which the App's annotations kctrl.carvel.dev/local-fetch-N name one, from the working directory")
+	fromEnv(cmd.Flags(), "local", "STRAKE_LOCAL")
 	cmd.Flags().BoolVar(&f.rebuild, "rebuild", false, "build images from source even if nothing has changed")
 }
 
@@ -47,6 +53,8 @@ type session struct {
 	file string
 	plan *pipeline.Plan
 	opts pipeline.Options
+	// also, if not nil, is told what happens as well.
+	also stages.Observer
 }
 
 // open reads and compiles the file that the flags name. It has no side effects.
@@ -59,7 +67,11 @@ func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := t.load(ctx, name, stages.NewRegistry(t.Plugins(deps)...))
+	var edits []func(*schema.File) error
+	if f.local {
+		edits = append(edits, fetchLocally)
+	}
+	plan, err := t.load(ctx, name, stages.NewRegistry(t.Plugins(deps)...), edits...)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +79,15 @@ func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
 		Version: t.version(), Dir: folder(name), Cluster: deps.Cluster.Objects(plan.App.Namespace),
 		Target: deps.Cluster.Target,
 	}}, nil
+}
+
+// fetchLocally counts the folders from the working directory, as kctrl does.
+func fetchLocally(f *schema.File) error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	return f.FetchLocally(dir)
 }
 
 // openRun is open with what running steps needs.
@@ -98,7 +119,7 @@ func (s *session) steps() []string {
 func (t *tool) work(ctx context.Context, s *session, f *engineFlags, events *render.JSON, do func(context.Context, pipeline.Options) error) (*render.Summary, error) {
 	show := t.display(&f.outputFlags, events, s.steps())
 	defer show.Close()
-	summary := render.NewSummary(show)
+	summary := render.NewSummary(both{show, s.also})
 	defer summary.Close()
 	ctx, cancel := f.limit(ctx)
 	defer cancel()
@@ -129,6 +150,16 @@ type timeoutError struct{ after time.Duration }
 func (e *timeoutError) Error() string { return fmt.Sprintf("timed out after %s", e.after) }
 
 func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }
+
+// both tells two observers, of which the second may be missing.
+type both struct{ first, second stages.Observer }
+
+func (b both) Observe(e stages.Event) {
+	b.first.Observe(e)
+	if b.second != nil {
+		b.second.Observe(e)
+	}
+}
 
 // stamped sets the time of events that don't come from the engine.
 type stamped struct{ to stages.Observer }

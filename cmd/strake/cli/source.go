@@ -64,7 +64,7 @@ func (f *fileFlags) name() (string, error) {
 }
 
 // load reads and compiles a file. Problems are [schema.Diagnostics], also when it can't be read.
-func (t *tool) load(ctx context.Context, name string, plugins *stages.Registry) (*pipeline.Plan, error) {
+func (t *tool) load(ctx context.Context, name string, plugins *stages.Registry, edits ...func(*schema.File) error) (*pipeline.Plan, error) {
 	data, err := t.read(ctx, name)
 	switch {
 	case ctx.Err() != nil:
@@ -72,7 +72,7 @@ func (t *tool) load(ctx context.Context, name string, plugins *stages.Registry) 
 	case err != nil:
 		return nil, unreadable(name, err)
 	}
-	return pipeline.Load(name, data, plugins)
+	return pipeline.Load(name, data, plugins, edits...)
 }
 
 // read returns when ctx ends, although somebody at a terminal may never end the input.

@@ -82,7 +82,7 @@ spec:
 	if len(s.Conditions) != 1 || s.Conditions[0].Type != kappctrl.ReconcileFailed || s.Conditions[0].Message != message {
 		t.Errorf("conditions are %+v", s.Conditions)
 	}
-	if s.FriendlyDescription != "Reconcile failed: "+message || s.Deploy.ExitCode != 1 || s.Deploy.Error != message || !strings.Contains(s.UsefulErrorMessage, "ConfigMap/a") {
+	if s.FriendlyDescription != "Reconcile failed: "+message || s.Deploy.ExitCode != 1 || s.Deploy.Error != message || !strings.Contains(s.UsefulErrorMessage, "configmap/a") {
 		t.Errorf("status is %+v, deploy %+v", s.GenericStatus, s.Deploy)
 	}
 }

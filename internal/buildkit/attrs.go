@@ -19,6 +19,9 @@ func (b *Build) frontendAttrs() map[string]string {
 		"filename":              path.Base(s.Dockerfile),
 		"build-arg:" + epochArg: b.Date(),
 	}
+	if s.Remote != "" {
+		attrs["context"], attrs["filename"] = remoteContext(s.Remote), s.Dockerfile
+	}
 	for k, v := range maps.All(s.Args) {
 		attrs["build-arg:"+k] = v
 	}
@@ -97,7 +100,10 @@ func storeOf(i int) string { return fmt.Sprintf("layout%d", i) }
 
 // mounts are the folders that the daemon may read.
 func (b *Build) mounts() map[string]fsutil.FS {
-	mounts := map[string]fsutil.FS{"context": b.context, "dockerfile": b.dockerfileTree()}
+	mounts := map[string]fsutil.FS{}
+	if b.source.Remote == "" {
+		mounts["context"], mounts["dockerfile"] = b.context, b.dockerfileTree()
+	}
 	for name, c := range maps.All(b.contexts) {
 		if c.tree != nil {
 			mounts[mountOf(name)] = c.tree

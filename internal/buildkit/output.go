@@ -40,6 +40,10 @@ type Output struct {
 	// Cache names the build for the daemon, which keeps the last context of each name: builds of one
 	// source share it, others don't.
 	Cache string
+	// Tenant keeps the build apart from others at the daemon: no context is kept for it, as its sender
+	// could have the daemon take it for one of another tenant, and folders of RUN --mount=type=cache are
+	// shared only by builds of one tenant. Empty for builds that trust each other.
+	Tenant string
 }
 
 func (o Output) names() []string {

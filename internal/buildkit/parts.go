@@ -73,8 +73,8 @@ func (p Parts) Changed(old Parts) []string {
 // Parts returns all parts but [PartBases], which only others can tell: it is the digest of [Build.Pins].
 func (b *Build) Parts() Parts {
 	parts := Parts{
-		PartContext:    b.context.digest(),
-		PartDockerfile: textSum(string(b.dockerfile)),
+		PartContext:    b.contextDigest(),
+		PartDockerfile: b.dockerfileDigest(),
 		PartArgs:       textSum(b.arguments().text()),
 		PartTarget:     textSum(b.source.Target),
 		PartPlatforms:  textSum(strings.Join(b.source.Platforms, ",")),

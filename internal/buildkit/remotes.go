@@ -41,10 +41,18 @@ type Resolver interface {
 // files and repositories that ADD names; named contexts; the SBOM generator. What r can't tell is among
 // them without a digest.
 //
+// Of a [Source.Remote], whose Dockerfile only the daemon reads, it is the repository; not to know its
+// commit is an error.
+//
 // BuildKit's own frontend reads the Dockerfile. Where it can't, because an image's configuration can't
 // be had or the language is another one, the images are those that the Dockerfile's text names.
 func (b *Build) Pins(ctx context.Context, r Resolver) (Pins, error) {
 	c := &collector{build: b, resolver: r, contexts: b.contextNames()}
+	if remote := b.source.Remote; remote != "" {
+		if err := c.main(ctx, remote); err != nil {
+			return nil, err
+		}
+	}
 	if syntax, _, _, ok := parser.DetectSyntax(b.dockerfile); ok {
 		_, _ = c.image(ctx, syntax) // without a digest it is among the pins
 	}
@@ -54,7 +62,7 @@ func (b *Build) Pins(ctx context.Context, r Resolver) (Pins, error) {
 	for _, name := range slices.Sorted(maps.Keys(b.source.Contexts)) {
 		c.context(ctx, b.source.Contexts[name].URL)
 	}
-	if !c.convert(ctx) {
+	if b.source.Remote == "" && !c.convert(ctx) {
 		for _, ref := range baseRefs(b.dockerfile, b.source.Args, b.source.Platforms) {
 			if !c.contexts[canonicalImage(ref)] {
 				_, _ = c.image(ctx, ref)

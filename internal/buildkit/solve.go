@@ -17,6 +17,8 @@ import (
 
 const (
 	frontend = "dockerfile.v0"
+	// cacheArg is the argument by which BuildKit's frontend keeps cache mounts apart.
+	cacheArg = "BUILDKIT_CACHE_MOUNT_NS"
 	// digestKey is where the daemon's answer has the digest of what it pushed.
 	digestKey = "containerimage.digest"
 )
@@ -74,6 +76,7 @@ func (j *job) prepare() error {
 	for _, value := range secretValues(append(slices.Clone(o.CacheFrom), o.CacheTo...)...) {
 		j.hidden.add([]byte(value))
 	}
+	j.hidden.addPassword(j.build.source.Remote)
 	for _, c := range o.Contexts {
 		j.hidden.addPassword(c.URL)
 	}
@@ -170,12 +173,18 @@ func (j *job) solve(ctx context.Context, bk *client.Client, into *store) (map[st
 
 func (j *job) solveOpt(into *store) client.SolveOpt {
 	o := j.build.source.Options
+	attrs, shared := j.build.frontendAttrs(), j.out.Cache
+	if j.out.Tenant != "" {
+		// The daemon takes files of equal size and time for what it has already. With a name of its own, a
+		// context is compared with itself only.
+		attrs["build-arg:"+cacheArg], shared = j.out.Tenant, j.out.Tenant+"/"+j.build.Parts().Digest()
+	}
 	return client.SolveOpt{
 		Frontend:            frontend,
-		FrontendAttrs:       j.build.frontendAttrs(),
+		FrontendAttrs:       attrs,
 		LocalMounts:         j.build.mounts(),
 		OCIStores:           j.build.stores(),
-		SharedKey:           j.out.Cache,
+		SharedKey:           shared,
 		SourcePolicy:        j.build.pins.policy(j.build.strict),
 		Exports:             j.out.exports(o.Annotations, into),
 		CacheImports:        entries(j.cacheFrom),

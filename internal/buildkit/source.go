@@ -23,8 +23,12 @@ const DefaultDockerfile = "Dockerfile"
 // maxDockerfile is what BuildKit's frontend reads of a Dockerfile or .dockerignore at most, in bytes.
 const maxDockerfile = 16 << 20
 
-// A Source is a folder with a Dockerfile, and how to build it.
+// A Source is a folder or a repository with a Dockerfile, and how to build it.
 type Source struct {
+	// Remote is the URL of a git repository that the daemon takes the context and the Dockerfile from, in a
+	// form that [CheckRemote] accepts. Context is empty then, and Dockerfile a path in the repository's
+	// folder. Root holds what the options name.
+	Remote string
 	// Root holds the files. Nothing outside of it is read. It has to stay open while the source is
 	// in use.
 	Root *os.Root
@@ -35,6 +39,8 @@ type Source struct {
 	// Sums, if not nil, are the digests of Root's files that need not be read again. Whoever made it sees
 	// to it that it is saved.
 	Sums *filesum.Cache
+	// Confined refuses symbolic links that lead out of Root. Nobody follows them here in any case.
+	Confined bool
 	Options
 }
 
@@ -137,6 +143,13 @@ func Load(ctx context.Context, s Source, epoch string) (*Build, error) {
 	if v, ok := s.Args[epochArg]; ok {
 		b.epoch = v
 	}
+	if s.Remote != "" {
+		b.context = &tree{}
+		if err := CheckRemote(s.Remote); err != nil {
+			return nil, err
+		}
+		return b, b.readContexts(ctx)
+	}
 	info, err := s.Root.Stat(s.Context)
 	if err != nil {
 		return nil, readError(s.Context, err)
@@ -167,6 +180,11 @@ func (b *Build) readTree(ctx context.Context, dir string, ignore []string) (*tre
 	t, err := readTree(ctx, b.source.Root, dir, ignore, b.source.Sums.Below(dir))
 	if err != nil {
 		return nil, err
+	}
+	if b.source.Confined {
+		if err := t.checkLinks(b.source.Root, dir); err != nil {
+			return nil, err
+		}
 	}
 	t.open = func(name string) (io.ReadCloser, error) { return b.source.Root.Open(path.Join(dir, name)) }
 	return t, nil

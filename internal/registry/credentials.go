@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -66,6 +67,19 @@ func SecretKeychain(data map[string][]byte, defaultHost string) (Credentials, er
 		RegistryToken: string(data[keyToken]),
 		IdentityToken: string(data[keyIdentityToken]),
 	}}}, nil
+}
+
+// ConfigKeychain reads a file in the form of docker's config.json. Its helpers aren't run.
+func ConfigKeychain(file string) (Credentials, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseDockerConfig(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
 }
 
 // Resolve implements authn.Keychain. The most specific entry wins: a repository's own credentials

@@ -79,6 +79,8 @@ type Client struct {
 	opts    Options
 	shared  *shared
 	session *session
+	// keychain is what the session authenticates with.
+	keychain authn.Keychain
 	// memo is set by Memo.
 	memo *memo
 }
@@ -154,7 +156,7 @@ func (c *Client) WithKeychain(kc authn.Keychain) (*Client, error) {
 	if c.opts.UserAgent != "" {
 		common = append(common, remote.WithUserAgent(c.opts.UserAgent))
 	}
-	return &Client{opts: c.opts, shared: c.shared, session: newSession(common)}, nil
+	return &Client{opts: c.opts, shared: c.shared, session: newSession(common), keychain: kc}, nil
 }
 
 // Head asks for the descriptor of a reference: by HEAD, or by GET where a registry doesn't answer

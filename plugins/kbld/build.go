@@ -64,6 +64,13 @@ func (r *run) build(ctx context.Context, targets []*target) error {
 
 // buildGroup builds the one input of several targets, and pushes it to all their repositories.
 func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group []*target) error {
+	if r.confined != nil {
+		return r.buildInTurn(ctx, daemons, group)
+	}
+	return r.buildNow(ctx, daemons, group)
+}
+
+func (r *run) buildNow(ctx context.Context, daemons []buildkit.Daemon, group []*target) error {
 	first := group[0]
 	files, err := first.source.output.on(r.job)
 	if err != nil {
@@ -84,7 +91,8 @@ func (r *run) buildGroup(ctx context.Context, daemons []buildkit.Daemon, group [
 		Tag:      first.parts.Tag(),
 		Temp:     r.job.Temp,
 		Name:     first.ref,
-		Cache:    fmt.Sprintf("strake/%s/%s/%s/%s", r.job.App.Namespace, r.job.App.Name, first.source.path, first.source.dockerfile),
+		Cache:    fmt.Sprintf("strake/%s/%s/%s/%s", r.job.App.Namespace, r.job.App.Name, first.source.where(), first.source.dockerfile),
+		Tenant:   r.confined.tenant(first),
 	}, r.job.Events)
 	if err != nil {
 		return err
@@ -167,7 +175,7 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 	if i.annotations, err = t.notes(); err != nil {
 		return i, err
 	}
-	if i.origins, err = r.origins(t.source); err != nil {
+	if i.origins, err = r.originsOf(t); err != nil {
 		return i, err
 	}
 	if t.local != "" {
@@ -182,7 +190,7 @@ func (r *run) finishOne(ctx context.Context, t *target) (image, error) {
 	if len(t.destination.Tags) > 0 {
 		i.origins = append(i.origins, kbldconfig.Origin{Tagged: &kbldconfig.OriginTagged{Tags: t.destination.Tags}})
 	}
-	if !r.plan {
+	if !r.plan && r.confined == nil {
 		// It only makes messages better.
 		_ = t.loaded.Keep(cacheFolder(r.job), t.recordKey(), t.parts, t.pins)
 	}

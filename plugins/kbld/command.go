@@ -26,8 +26,12 @@ type Request struct {
 	Images map[string]string
 	// Platform picks an image of every index, unless an override picks another one; nil picks none.
 	Platform *kbldconfig.PlatformSelection
-	// NoBuild makes an image that has a source an error.
-	NoBuild bool
+	// NoBuild makes an image that has a source an error. NoBuildHint says what to do about it.
+	NoBuild     bool
+	NoBuildHint string
+	// Confinement, if not nil, is for a call on behalf of an App of somebody else: paths of sources count
+	// from that App's folder, and options must be ones that the policy allows.
+	Confinement *Confinement
 	// RelativeOrigins lets the paths in origins count from the working directory. Those of kbld are
 	// absolute, and so differ from machine to machine.
 	RelativeOrigins bool
@@ -52,7 +56,7 @@ func NewCommand(r Request) (*Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Command{request: r, in: &input{platform: r.Platform, noBuild: r.NoBuild}, dir: dir}
+	c := &Command{request: r, in: &input{platform: r.Platform, noBuild: r.NoBuild, noBuildHint: r.NoBuildHint}, dir: dir}
 	err = safely("reading", func() error {
 		c.in.objects, c.in.conf, err = kbldconfig.NewConfFromResources(r.Documents)
 		return err
@@ -61,7 +65,10 @@ func NewCommand(r Request) (*Command, error) {
 		return nil, err
 	}
 	how := reading{locate: c.locate, anywhere: true, lazy: true}
-	for _, doc := range r.Documents {
+	if r.Confinement != nil {
+		how = reading{locate: stages.Clean, lazy: true, policy: r.Confinement.Policy}
+	}
+	for i, doc := range r.Documents {
 		if !isConfig(doc) {
 			continue
 		}
@@ -69,10 +76,14 @@ func NewCommand(r Request) (*Command, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.in.sources = append(c.in.sources, d.sources...)
-	}
-	for i := range c.in.sources {
-		c.check(&c.in.sources[i])
+		for _, s := range d.sources {
+			if r.Confinement != nil {
+				r.Confinement.admit(&s, i)
+			} else {
+				c.check(&s)
+			}
+			c.in.sources = append(c.in.sources, s)
+		}
 	}
 	var settled kbldconfig.Config
 	for _, ref := range slices.Sorted(maps.Keys(r.Images)) {
@@ -105,6 +116,9 @@ func (c *Command) absolute(path string) string {
 
 // check makes a source unsupported that can't be built, in kbld's words where kbld has some.
 func (c *Command) check(s *source) {
+	if s.remote != "" {
+		return
+	}
 	path := s.config.Path
 	info, err := os.Stat(path)
 	switch {
@@ -121,7 +135,18 @@ func (c *Command) References() ([]string, error) { return c.in.references() }
 // Resolve finds out what every reference becomes, and builds those that have sources. Errors that are
 // about one reference are [ImageError]s, joined.
 func (c *Command) Resolve(ctx context.Context, deps Deps) (*Resolution, error) {
-	sources, err := stages.OpenTree(c.volume())
+	root, temp, cache := c.volume(), "", c.request.Cache
+	if confined := c.request.Confinement; confined != nil {
+		var done func()
+		var err error
+		if root, temp, done, err = confined.folders(); err != nil {
+			return nil, err
+		}
+		defer done()
+		// What one App was built from is nothing for another one to see.
+		cache = ""
+	}
+	sources, err := stages.OpenTree(root)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +154,15 @@ func (c *Command) Resolve(ctx context.Context, deps Deps) (*Resolution, error) {
 	memo := deps.Registry.Memo()
 	r := &run{
 		input: c.in, deps: deps, registry: memo, images: map[string]image{},
-		lookup:  &buildkit.Lookup{Registry: memo, Dir: c.request.Cache, UserAgent: deps.UserAgent},
-		origins: c.origins, localImages: true,
+		lookup:  &buildkit.Lookup{Registry: memo, Dir: c.request.Cache, Temp: temp, UserAgent: deps.UserAgent},
+		origins: c.origins, localImages: true, confined: c.request.Confinement,
 		job: &stages.Job{
-			App: stages.App{Name: "kbld"}, Dir: c.dir, Sources: sources, Cache: c.request.Cache,
+			App: stages.App{Name: "kbld"}, Dir: c.dir, Sources: sources, Cache: cache, Temp: temp,
 			Lock: &stages.Lock{}, Objects: noObjects{}, Hide: c.request.Hide, Events: c.request.Events,
 		},
+	}
+	if r.confined != nil {
+		r.origins, r.localImages = inApp, false
 	}
 	if err := r.settle(ctx); err != nil {
 		if ctx.Err() != nil {

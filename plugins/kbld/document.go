@@ -10,6 +10,7 @@ import (
 	"carvel.dev/kbld/pkg/kbld/resources"
 	"sigs.k8s.io/yaml"
 
+	"strake.dev/strake/internal/hook"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -37,6 +38,8 @@ type reading struct {
 	lazy bool
 	// inside refuses files of this machine beyond the folder of the App's file.
 	inside bool
+	// policy refuses what it doesn't allow; nil allows everything.
+	policy *hook.Policy
 }
 
 // forApp is how what stands in an App is read: its sources lie in its folder. Documents among the
@@ -65,7 +68,11 @@ func readDocument(n *schema.Node, how reading) (*document, error) {
 	}
 	for i, item := range get(n, "sources").Items() {
 		s, err := newSource(d.config.Sources[i], get(item, "buildkit"), how)
-		if err == nil && how.inside {
+		switch {
+		case err != nil:
+		case how.policy != nil:
+			err = s.confine(how.policy)
+		case how.inside:
 			err = s.checkInside()
 		}
 		if err != nil && how.lazy {

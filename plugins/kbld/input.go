@@ -25,8 +25,9 @@ type input struct {
 	sources []source
 	// platform picks an image of every index, unless an override picks another one; nil picks none.
 	platform *kbldconfig.PlatformSelection
-	// noBuild makes an image that has a source an error.
-	noBuild bool
+	// noBuild makes an image that has a source an error, with a hint.
+	noBuild     bool
+	noBuildHint string
 	// objects are the manifests without those that configure kbld.
 	objects []resources.Resource
 	// ignored describes keys of Config documents among the manifests that mean nothing.

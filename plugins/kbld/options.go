@@ -101,10 +101,14 @@ func sbomGenerator(text string) (string, error) {
 // readOwn reads the key “buildkit”, and tells all that is wrong with it by its place.
 func (r *request) readOwn(n *schema.Node) error {
 	var o sourceOptions
-	if err := schema.Decode(n, &o); err != nil {
+	var found schema.Diagnostics
+	found.Collect(n.Pos(), n.Path(), schema.Decode(n, &o))
+	if r.how.policy == nil {
+		checkValues(o.Secrets, n.Get("secrets"), &found)
+	}
+	if err := found.Err(); err != nil {
 		return err
 	}
-	var found schema.Diagnostics
 	check := func(n *schema.Node, err error) {
 		if err != nil {
 			found.Collect(n.Pos(), n.Path(), at(n, err))

@@ -22,7 +22,7 @@ func (r *run) pin(ctx context.Context, loaded *buildkit.Build, ts []*target) (bu
 		loaded.Pin(locked, true)
 		return locked, nil
 	}
-	pins, err := loaded.Pins(ctx, &lockedResolver{Resolver: r.lookup, pins: locked, free: func(p buildkit.Pin) bool {
+	pins, err := loaded.Pins(ctx, &lockedResolver{Resolver: r.resolver(), pins: locked, free: func(p buildkit.Pin) bool {
 		return !enforced || r.released(p)
 	}})
 	if err != nil {
@@ -91,6 +91,9 @@ func (r *run) date(t *target) string {
 		}
 	}
 	var newest time.Time
+	if t.source.remote != "" {
+		return ""
+	}
 	for folder, date := range maps.All(r.job.SourceDates) {
 		if (within(t.source.path, folder) || within(t.source.dockerfile, folder)) && date.After(newest) {
 			newest = date

@@ -104,6 +104,9 @@ func unknownRaw(name string) error {
 func rawArg(r *request, text string) error {
 	key, value, given := strings.Cut(text, "=")
 	if !given {
+		if r.how.policy != nil {
+			return refused("build argument "+key+" from the environment", "give its value: --build-arg=%s=VALUE", key)
+		}
 		if value, given = os.LookupEnv(key); !given && key != "" {
 			return nil
 		}
@@ -163,7 +166,7 @@ func rawSecret(r *request, text string) error {
 	case kind == "env" && s.Env == "":
 		s.Env, s.File = s.File, ""
 	}
-	if s.Env == "" && s.File == "" {
+	if s.Env == "" && s.File == "" && r.how.policy == nil {
 		if _, ok := os.LookupEnv(s.ID); ok && kind != "file" {
 			s.Env = s.ID
 		} else {

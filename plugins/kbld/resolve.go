@@ -56,7 +56,8 @@ func (in *input) wantOf(ref string) (want, error) {
 	for i := range in.sources {
 		if m.Matches(in.sources[i].config.ImageRef) {
 			if in.noBuild {
-				return w, fmt.Errorf("Building of images is disallowed (tried to build '%s' because a source was configured for it)", w.url) //nolint:staticcheck // kbld's words
+				err := fmt.Errorf("Building of images is disallowed (tried to build '%s' because a source was configured for it)", w.url) //nolint:staticcheck // kbld's words
+				return w, stages.WithHint(err, "%s", in.noBuildHint)
 			}
 			w.source = &in.sources[i]
 			return w, nil

@@ -36,6 +36,8 @@ type run struct {
 	daemon Daemon
 	// origins tells where an image that is built from a source comes from.
 	origins func(*source) ([]kbldconfig.Origin, error)
+	// confined, if not nil, bounds what may be built.
+	confined *Confinement
 	// localImages lets images that a tool builds stay at docker when they have no destination.
 	localImages bool
 	// plan means that nothing may be written outside of the workspace.
@@ -58,10 +60,13 @@ func (r *run) settle(ctx context.Context) error {
 		return err
 	}
 	builds, tools := byTool(targets)
-	if err := r.prepare(ctx, builds); err != nil {
-		return err
-	}
-	if err := r.lookUp(ctx, plain, builds); err != nil {
+	err = r.confined.within(ctx, "looking at sources and registries", func(ctx context.Context) error {
+		if err := r.prepare(ctx, builds); err != nil {
+			return err
+		}
+		return r.lookUp(ctx, plain, builds)
+	})
+	if err != nil {
 		return err
 	}
 	if err := r.build(ctx, builds); err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 // A secret says where the value of a build's secret is. Exactly one of Env, File and SecretRef is
-// set.
+// set, but none where the policy of a cluster has the secret.
 type secret struct {
 	ID string `json:"id" required:"true"`
 	// Env is the name of an environment variable.
@@ -36,6 +36,22 @@ type secretKey struct {
 	Key  string `json:"key" required:"true"`
 }
 
+// oneSecret is what is wrong with a secret that has no value, or several.
+const oneSecret = "secret %s: expected exactly one of env, file and secretRef"
+
+// checkValues tells which secrets of a source's options have no value. What was found about one before is
+// enough.
+func checkValues(secrets []secret, n *schema.Node, found *schema.Diagnostics) {
+	for i, item := range n.Items() {
+		known := func(d schema.Diagnostic) bool { return strings.HasPrefix(d.Path, item.Path()) }
+		if i < len(secrets) && secrets[i].none() && !slices.ContainsFunc(*found, known) {
+			*found = append(*found, item.Errorf(oneSecret, secrets[i].ID))
+		}
+	}
+}
+
+func (s *secret) none() bool { return s.Env == "" && s.File == "" && s.SecretRef == nil }
+
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Validate checks that there is one place to take the value from.
@@ -46,8 +62,9 @@ func (s *secret) Validate(n *schema.Node) error {
 			given++
 		}
 	}
-	if given != 1 {
-		return n.Errorf("secret %s: expected exactly one of env, file and secretRef", s.ID)
+	// With none it is one of the policy's, where there is a policy.
+	if given > 1 {
+		return n.Errorf(oneSecret, s.ID)
 	}
 	if s.Env != "" {
 		return at(n.Get("env"), checkVariable(s.Env))

@@ -1,6 +1,7 @@
 package kbld
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 
@@ -15,7 +16,7 @@ import (
 type source struct {
 	// config is the source as kbld reads it.
 	config kbldconfig.Source
-	// path is the context's folder in the App's folder.
+	// path is the context's folder in the App's folder. It is empty for a remote.
 	path string
 	request
 	// tool is what builds the source instead of BuildKit: pack, ko or bazel.
@@ -27,7 +28,11 @@ type source struct {
 // A request is what a source asks for, whichever builder its options are meant for. What they say is
 // checked; what only a run can know is added by [source.optionsFor].
 type request struct {
-	// dir is the source's path: it is where paths of the options count from.
+	// remote is the URL of the git repository that the context and the Dockerfile come from; empty for a
+	// folder.
+	remote string
+	// dir is the source's path: it is where paths of the options count from. For a remote, it is where
+	// paths of sources count from.
 	dir string
 	how reading
 	// dockerfile is a path in the App's folder.
@@ -43,18 +48,31 @@ type request struct {
 func newSource(c kbldconfig.Source, own *schema.Node, how reading) (source, error) {
 	s := source{config: c}
 	var err error
-	if s.path, err = how.locate(c.Path); err != nil {
-		return s, fmt.Errorf("path: %w", err)
+	if s.tool = toolOf(c); s.tool == "" && buildkit.IsRemote(c.Path) {
+		s.remote, s.how, s.dockerfile = c.Path, how, buildkit.DefaultDockerfile
+		if s.dir, err = how.locate("."); err == nil {
+			err = buildkit.CheckRemote(c.Path)
+		}
+	} else {
+		s.path, err = how.locate(c.Path)
 	}
-	if s.tool = toolOf(c); s.tool != "" {
+	if err != nil {
+		return s, stages.WithHint(fmt.Errorf("path: %w", err), "%s", stages.Hint(err))
+	}
+	if s.tool != "" {
 		if own != nil {
 			return s, own.Errorf("cannot be combined with another builder in one source")
 		}
 		return s, nil
 	}
-	s.dir, s.how, s.dockerfile = s.path, how, path.Join(s.path, buildkit.DefaultDockerfile)
+	if s.remote == "" {
+		s.dir, s.how, s.dockerfile = s.path, how, path.Join(s.path, buildkit.DefaultDockerfile)
+	}
 	return s, s.readOptions(c, own)
 }
+
+// where names what a source is built from.
+func (s *source) where() string { return cmp.Or(s.remote, s.path) }
 
 // readOptions reads the options in the order in which kbld looks for a builder.
 func (r *request) readOptions(c kbldconfig.Source, own *schema.Node) error {

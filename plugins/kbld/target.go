@@ -74,6 +74,9 @@ func (r *run) newTarget(w want) (*target, error) {
 			return nil, fmt.Errorf("destination %s: %w", d.NewImage, err)
 		}
 	}
+	if err := r.confined.allows(repo, d.Tags); err != nil {
+		return nil, err
+	}
 	locked, _, err := r.job.Lock.Image(w.ref)
 	if err != nil {
 		return nil, err
@@ -141,9 +144,13 @@ func (r *run) prepare(ctx context.Context, targets []*target) error {
 				return err
 			}
 			loaded, err := buildkit.Load(ctx, buildkit.Source{
-				Root: r.job.Sources.Root(), Context: s.path, Dockerfile: s.dockerfile, Sums: r.job.Sources.Sums, Options: options,
+				Root: r.job.Sources.Root(), Remote: s.remote, Context: s.path, Dockerfile: s.dockerfile, Sums: r.job.Sources.Sums,
+				Confined: r.confined != nil, Options: options,
 			}, epoch)
 			if err != nil {
+				return err
+			}
+			if err := r.confined.bounds(loaded); err != nil {
 				return err
 			}
 			pins, err := r.pin(ctx, loaded, ts)
@@ -235,5 +242,5 @@ func (r *run) differences(t *target) (line string, all []string) {
 
 // recordKey names the target's source among the records of builds.
 func (t *target) recordKey() string {
-	return strings.Join([]string{t.ref, t.source.path, t.source.dockerfile}, "\n")
+	return strings.Join([]string{t.ref, t.source.where(), t.source.dockerfile}, "\n")
 }

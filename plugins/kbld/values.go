@@ -26,7 +26,13 @@ func (r *request) setDockerfile(file string) error {
 	if file == "" {
 		return nil
 	}
-	clean, err := r.below(file)
+	var clean string
+	var err error
+	if r.remote != "" {
+		clean, err = stages.Clean(file)
+	} else {
+		clean, err = r.below(file)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/cmd/strake/kbld"
+	"strake.dev/strake/internal/hook"
+	"strake.dev/strake/plugins"
 	plugin "strake.dev/strake/plugins/kbld"
 )
 
@@ -23,21 +25,31 @@ func (t *tool) kbld(ctx context.Context, args []string) error {
 	}))
 }
 
-// kbldDeps makes the clients that a kbld works with. What are flags elsewhere comes from the
-// environment here: kbld's own flags are all there are.
-func (t *tool) kbldDeps(flags kbldcmd.RegistryFlags) (plugin.Deps, error) {
+// kbldDeps makes the clients that a kbld works with.
+func (t *tool) kbldDeps(flags kbldcmd.RegistryFlags, policy *hook.Policy) (plugin.Deps, error) {
+	deps, err := t.clients(flags, policy)
+	return plugin.Deps{
+		Registry: deps.Registry, Builder: deps.Builder, ToolCommand: deps.ToolCommand, UserAgent: deps.UserAgent,
+	}, err
+}
+
+// clients are those of a kbld. What are flags elsewhere comes from the environment here: kbld's own
+// flags are all there are. With a policy, builds go where that says.
+func (t *tool) clients(flags kbldcmd.RegistryFlags, policy *hook.Policy) (plugins.Deps, error) {
 	var remote remoteFlags
 	cmd := &cobra.Command{Use: "kbld"}
 	remote.add(cmd.Flags())
 	if err := t.readEnv(cmd); err != nil {
-		return plugin.Deps{}, err
+		return plugins.Deps{}, err
 	}
 	remote.cas = append(remote.cas, flags.CACertPaths...)
 	remote.skipVerify, remote.allowHTTP = !flags.VerifyCerts, flags.Insecure
-	deps, err := remote.deps(t.userAgent())
-	return plugin.Deps{
-		Registry: deps.Registry, Builder: deps.Builder, ToolCommand: deps.ToolCommand, UserAgent: deps.UserAgent,
-	}, err
+	if policy != nil {
+		if err := remote.confine(policy); err != nil {
+			return plugins.Deps{}, err
+		}
+	}
+	return remote.deps(t.userAgent())
 }
 
 // kbldToolName is the command that strake calls itself with to have a source built by pack, ko or bazel.

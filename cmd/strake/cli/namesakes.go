@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	"carvel.dev/ytt/pkg/yamlmeta"
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/cmd/strake/ytt"
+	"strake.dev/strake/internal/hook"
 )
 
 // A namesake is another program that strake is, when it is called by that name, or with it as the first
@@ -98,5 +100,11 @@ func (t *tool) abort(ctx context.Context) func() {
 }
 
 func (t *tool) ytt(ctx context.Context, args []string) error {
-	return told(ytt.Main(ctx, args, ytt.Program{Stdout: t.out, Stderr: t.err, Abort: t.abort(ctx)}))
+	return told(ytt.Main(ctx, args, ytt.Program{
+		Stdout: t.out, Stderr: t.err, Abort: t.abort(ctx),
+		// It is what lets kbld know which App's folder a source counts from.
+		Documents: func(set *yamlmeta.DocumentSet, paths []string) (bool, error) {
+			return hook.StampDocuments(set, paths, t.getenv)
+		},
+	}))
 }

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/pflag"
 
 	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/internal/hook"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins"
@@ -22,6 +25,10 @@ type remoteFlags struct {
 	entitlements        []string
 	// skipVerify and allowHTTP are kbld's own flags.
 	skipVerify, allowHTTP bool
+	// noCluster keeps builders from being looked for in a cluster.
+	noCluster bool
+	// keychain, if not nil, goes before the user's credentials.
+	keychain authn.Keychain
 	// images, if not nil, is told what references became.
 	images *kbld.Record
 }
@@ -44,6 +51,19 @@ func (f *remoteFlags) add(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.entitlements, "allow-entitlement", nil, "let builds have a `RIGHT` on the daemon's machine: network.host or security.insecure (repeatable)")
 }
 
+// confine lets builds be only where a policy says, and without rights.
+func (f *remoteFlags) confine(policy *hook.Policy) (err error) {
+	f.noCluster, f.entitlements = true, nil
+	if len(policy.Buildkit.Addresses) > 0 {
+		f.buildkit = strings.Join(policy.Buildkit.Addresses, ",")
+	}
+	f.tlsDir = cmp.Or(policy.Buildkit.TLSDir, f.tlsDir)
+	if policy.RegistryConfig != "" {
+		f.keychain, err = registry.ConfigKeychain(policy.RegistryConfig)
+	}
+	return err
+}
+
 // deps makes the clients that plugins share. None of them connects.
 func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 	mirrors, err := registry.ParseMirrors(strings.Join(f.mirrors, ","))
@@ -56,12 +76,23 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 	if err != nil {
 		return plugins.Deps{}, err
 	}
+	keychain := registry.Keychain()
+	if f.keychain != nil {
+		keychain = authn.NewMultiKeychain(f.keychain, keychain)
+		if images, err = images.WithKeychain(keychain); err != nil {
+			return plugins.Deps{}, err
+		}
+	}
 	cluster := kube.New(kube.Options{Kubeconfig: f.kubeconfig, Context: f.context, UserAgent: userAgent})
+	builders := cluster
+	if f.noCluster {
+		builders = nil
+	}
 	return plugins.Deps{
 		Cluster:  cluster,
 		Registry: images,
 		Builder: buildkit.New(buildkit.ClientOptions{
-			Address: f.buildkit, TLSDir: f.tlsDir, Cluster: cluster, AllowEntitlements: f.entitlements, Registry: images,
+			Address: f.buildkit, TLSDir: f.tlsDir, Cluster: builders, Keychain: keychain, AllowEntitlements: f.entitlements, Registry: images,
 		}),
 		Rebuild:   f.rebuild,
 		UserAgent: userAgent,

@@ -57,7 +57,7 @@ func newRootCommand(t *tool) *cobra.Command {
 		newRunCommand(t), newPlanCommand(t), newRenderCommand(t), newBuildCommand(t),
 		newDeleteCommand(t), newInspectCommand(t), newValidateCommand(t),
 		newLockCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
-		newKbldToolCommand(t),
+		newHookCommand(t), newKbldToolCommand(t),
 	)
 	for _, n := range namesakes {
 		root.AddCommand(newNamesakeCommand(t, n))

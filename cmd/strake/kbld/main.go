@@ -17,6 +17,7 @@ import (
 	"github.com/cppforlife/go-cli-ui/ui"
 	"github.com/spf13/cobra"
 
+	"strake.dev/strake/internal/hook"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/plugins/kbld"
 	"strake.dev/strake/stages"
@@ -24,8 +25,9 @@ import (
 
 // A Program is what the command line needs from the program that it is part of.
 type Program struct {
-	// Deps makes the clients to work with. It is called only when something is to be resolved.
-	Deps func(kbldcmd.RegistryFlags) (kbld.Deps, error)
+	// Deps makes the clients to work with. It is called only when something is to be resolved. With a
+	// policy, builds go where that says.
+	Deps func(kbldcmd.RegistryFlags, *hook.Policy) (kbld.Deps, error)
 	// Getenv reads the environment.
 	Getenv func(string) string
 	// Stderr is where progress goes.
@@ -50,7 +52,7 @@ func Main(ctx context.Context, args []string, p Program) error {
 	if err == nil {
 		confUI.PrintLinef("Succeeded")
 	} else {
-		confUI.ErrorLinef("kbld: Error: %s", c.clean(uierrors.NewMultiLineError(layOut(err)).Error()))
+		confUI.ErrorLinef("kbld: Error: %s", c.bound(c.clean(uierrors.NewMultiLineError(layOut(err)).Error())))
 	}
 	confUI.Flush()
 	if lost := out.failure(); err == nil && lost != nil {
@@ -66,6 +68,8 @@ type command struct {
 	ui    *ui.ConfUI
 	hide  func([]byte)
 	clean func(string) string
+	// policy is that of a call that may build in a cluster.
+	policy *hook.Policy
 }
 
 // call turns a panic into an error, because a stack trace helps no user.

@@ -128,7 +128,10 @@ func (c *command) read(ctx context.Context, o *kbldcmd.ResolveOptions, log kbldl
 		Documents: r.docs, NoBuild: !o.AllowedToBuild, RelativeOrigins: c.Getenv("SOURCE_DATE_EPOCH") != "",
 		Cache: cacheFolder(), Events: &printer{log: log, clean: c.clean}, Hide: c.hide,
 	}
-	var err error
+	err := c.enable(o, &request)
+	if err != nil {
+		return nil, err
+	}
 	if request.Images, err = readImageMap(o.ImageMapFile); err != nil {
 		return nil, err
 	}
@@ -188,12 +191,14 @@ func (c *command) inspect(plan *kbld.Command) error {
 
 // settle resolves and builds.
 func (c *command) settle(ctx context.Context, o *kbldcmd.ResolveOptions, plan *kbld.Command, log kbldlogger.Logger) (*kbld.Resolution, error) {
-	deps, err := c.Deps(o.RegistryFlags)
+	deps, err := c.Deps(o.RegistryFlags, c.policy)
 	if err != nil {
 		return nil, err
 	}
 	deps.Builds = o.BuildConcurrency
-	deps.Builder = &builder{Builder: deps.Builder, log: log, clean: c.clean}
+	if c.policy == nil {
+		deps.Builder = &builder{Builder: deps.Builder, log: log, clean: c.clean}
+	}
 	return plan.Resolve(ctx, deps)
 }
 

@@ -125,6 +125,8 @@ func TestSame(t *testing.T) {
 }
 
 var (
+	// advice is the one sentence that strake adds where builds are disallowed.
+	advice = regexp.MustCompile(`(?m)\n  hint: the operator of a cluster can allow builds: .*$`)
 	// item is how kbld begins what it says about one image; the rest depends on which requests were made.
 	item = regexp.MustCompile(`(?m)^(- Resolving image '[^']*': )(GET |Get |there is no|repository |tags? |could not|can't read|none of|Expected to find (?:only )?one image|index ).*(\n  hint: .*(\n {8}.*)*)?`)
 	// pushed is what the library says in the order in which its workers come along.
@@ -135,6 +137,7 @@ var (
 // comparable makes of what was written to standard error what has to be the same: kbld says in any
 // order what is wrong with images, and so do the workers of its other commands.
 func comparable(text string) string {
+	text = advice.ReplaceAllString(text, "")
 	text = item.ReplaceAllString(text, "$1…")
 	head, items, _ := strings.Cut(text, "\n- ")
 	if items != "" {

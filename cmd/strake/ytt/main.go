@@ -19,8 +19,8 @@ type Program struct {
 	// by itself, such as help, goes to those of the process.
 	Stdout, Stderr io.Writer
 	// Documents, if not nil, is given the documents before they are printed, and says whether it has
-	// changed any. The paths are those of “-f”: absolute, but “-” and URLs as they are, without the
-	// names that files are given (name=path). Documents that are written to files don't pass here.
+	// changed any. The paths are those of “-f”, as they were given. Documents that are written to files
+	// don't pass here.
 	Documents func(set *yamlmeta.DocumentSet, paths []string) (changed bool, err error)
 	// Abort ends the process. It is called when the context ends, as ytt can't be told to stop.
 	Abort func()

@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"carvel.dev/ytt/pkg/cmd/template"
@@ -63,7 +61,7 @@ func (p *Program) print(cmd *cobra.Command, o *template.Options, result template
 		if err != nil {
 			return err
 		}
-		if changed, err = p.Documents(result.DocSet, absolute(paths)); err != nil {
+		if changed, err = p.Documents(result.DocSet, paths); err != nil {
 			return err
 		}
 	}
@@ -96,26 +94,6 @@ func join(to io.Writer, rendered []files.OutputFile) error {
 }
 
 func isText(f files.OutputFile) bool { return f.Type() != files.TypeYAML }
-
-// absolute returns the paths of “-f”, without the names that files are given there.
-func absolute(paths []string) []string {
-	var all []string
-	for _, path := range paths {
-		name, file, named := strings.Cut(path, "=")
-		if named && !isURL(name) {
-			path = file
-		}
-		if abs, err := filepath.Abs(path); err == nil && path != "-" && !isURL(path) {
-			path = abs
-		}
-		all = append(all, path)
-	}
-	return all
-}
-
-func isURL(path string) bool {
-	return strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://")
-}
 
 // A checkedWriter remembers the first error, which the library's printing tells nobody: a full disk
 // behind standard output must not pass for success.

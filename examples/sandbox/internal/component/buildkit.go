@@ -71,6 +71,10 @@ root = %[1]q
   mirrors = [%[6]q]
   http = true
   insecure = true
+
+[registry.%[8]q]
+  http = true
+  insecure = true
 `, l.path("buildkit", "data"), "unix://"+l.BuildKitSocket(), filepath.Join(l.Run, "otel.sock"),
-		l.Runc, path.Join(l.Cgroup, "buildkit"), l.Registry(), l.PodRegistry())
+		l.Runc, path.Join(l.Cgroup, "buildkit"), l.Registry(), l.PodRegistry(), l.HostPortRegistry())
 }

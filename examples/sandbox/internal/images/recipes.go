@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -121,12 +123,28 @@ func digest(files ...string) (string, error) {
 	h := sha256.New()
 	_, _ = h.Write([]byte(format))
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := digestFile(h, file); err != nil {
 			return "", err
 		}
-		_, _ = fmt.Fprintf(h, " %d ", len(data))
-		_, _ = h.Write(data)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+func digestFile(h hash.Hash, name string) error {
+	file, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, _ = io.WriteString(h, " 0 ")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(h, " %d ", info.Size())
+	_, err = io.Copy(h, file)
+	return err
 }

@@ -11,9 +11,6 @@ export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS) -trimpath)
 
 # The sandbox that the targets bring up and use; tests have one of their own.
 SANDBOX ?= default
-# What “make app” deploys.
-APP ?= app.yaml.example
-
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The embedded tools refuse to compare versions with “develop”, so they are told which one they are.
 carvel = $(shell $(GO) list -m -f '{{.Version}}' carvel.dev/$(1) | sed 's/^v//')
@@ -51,23 +48,36 @@ sandbox: packages ## Build the sandbox and bring it up: a registry, BuildKit and
 	@cd examples/sandbox && $(GO) build -o ../../bin/sandbox .
 	@bin/sandbox up --name $(SANDBOX)
 
+.PHONY: platform
+platform: build sandbox ## Bring the sandbox up and install the platform in it: registry and BuildKit as pods, rights.
+	@bin/sandbox seed --name $(SANDBOX) buildkit registry
+	@eval "$$(bin/sandbox env --name $(SANDBOX))"; \
+	address=$${STRAKE_SANDBOX_HOSTPORT_REGISTRY:?the platform needs a node on which pods run}; \
+	bin/strake run -f examples/platform/app.yaml \
+		--set registry.address=$$address --set "buildkit.mirrors=[$$STRAKE_SANDBOX_POD_REGISTRY]"
+
 # A cluster, a BuildKit and a registry that are given are used instead of the sandbox's.
 given = $(and $(KUBECONFIG),$(BUILDKIT_HOST),$(STRAKE_REGISTRY))
 
+# What “make app” deploys; with the platform, it is built there and deployed with a service account.
+APP ?= $(if $(given),app.yaml.example,examples/platform/simple-app.yaml)
+
 .PHONY: reqs
-reqs: build $(if $(given),,sandbox) ## Everything that “make app” needs, without the app.
+reqs: build $(if $(given),,platform) ## Everything that “make app” needs, without the app.
 
 .PHONY: app
 app: reqs ## Build and deploy the example app, and print what it answers.
-	@$(if $(given),,eval "$$(bin/sandbox env --name $(SANDBOX))"; export STRAKE_REGISTRY=$$STRAKE_SANDBOX_REGISTRY;) \
+	@$(if $(given),,eval "$$(bin/sandbox env --name $(SANDBOX))"; export STRAKE_REGISTRY=$$STRAKE_SANDBOX_HOSTPORT_REGISTRY;) \
 	bin/strake run -f $(APP) --set image_repo=$$STRAKE_REGISTRY/simple-app; \
 	bin/strake inspect -f $(APP); \
 	echo; echo "The app answers:"; $(GO) run ./examples/answer
 
 .PHONY: test
 test: build ## Run all tests; the end-to-end ones in a sandbox of their own.
+	@$(MAKE) --no-print-directory packages PACKAGES=nodejs
 	@$(MAKE) --no-print-directory sandbox SANDBOX=test
 	@trap 'bin/sandbox down --name test' EXIT; \
+	bin/sandbox seed --name test buildkit registry node; \
 	eval "$$(bin/sandbox env --name test)"; \
 	$(GO) test -count=1 -timeout 30m ./...; \
 	(cd examples/simple-app/src && $(GO) test -count=1 ./...); \

@@ -3,11 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net/http/cgi"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -265,40 +260,6 @@ spec:
 		t.Errorf("second run: %s", o)
 	}
 	w.must("delete", "-f", "cr.yaml")
-}
-
-// serveGit puts the world's files into a repository and serves it by git's own HTTP backend.
-func serveGit(t testing.TB, w *world) string {
-	t.Helper()
-	root := t.TempDir()
-	repo := filepath.Join(root, "app.git")
-	run := func(dir string, args ...string) string {
-		cmd := exec.Command("git", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.com")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	work := t.TempDir()
-	for _, folder := range []string{"src", "config"} {
-		if err := os.CopyFS(filepath.Join(work, folder), os.DirFS(filepath.Join(w.dir, folder))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run(work, "init", "-q", "-b", "main")
-	run(work, "add", ".")
-	run(work, "commit", "-qm", "all of it")
-	run(root, "clone", "-q", "--bare", work, repo)
-	run(repo, "config", "uploadpack.allowAnySHA1InWant", "true")
-	server := httptest.NewServer(&cgi.Handler{
-		Path: filepath.Join(run(root, "--exec-path"), "git-http-backend"),
-		Env:  []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1"},
-	})
-	t.Cleanup(server.Close)
-	return server.URL + "/app.git"
 }
 
 // The Pipeline that an App compiles to is a file that does the same.

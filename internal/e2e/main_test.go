@@ -52,6 +52,8 @@ type world struct {
 	repo      string
 	kube      *kubernetes.Clientset
 	env       []string
+	// set are the values, as KEY=VALUE, that templates need.
+	set []string
 }
 
 // newWorld makes a world with the example app in it, so far only as files and a namespace.
@@ -72,6 +74,7 @@ func newWorld(t testing.TB) *world {
 		// The test's own context has ended by now.
 		_ = w.kube.CoreV1().Namespaces().Delete(context.Background(), w.namespace, metav1.DeleteOptions{})
 	})
+	w.set = []string{"image_repo=" + w.repo}
 	w.env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(w.dir, "cache"), "TMPDIR="+w.temp)
 	for _, folder := range []string{"src", "config"} {
 		w.copy("../../examples/simple-app/"+folder, folder)
@@ -150,7 +153,9 @@ func (o outcome) String() string {
 func (w *world) command(ctx context.Context, args ...string) *exec.Cmd {
 	switch args[0] {
 	case "run", "plan", "render", "build":
-		args = append(args, "--set", "image_repo="+w.repo)
+		for _, value := range w.set {
+			args = append(args, "--set", value)
+		}
 	}
 	cmd := exec.CommandContext(ctx, strakeBinary, args...)
 	cmd.Dir, cmd.Env = w.dir, w.env
@@ -188,7 +193,12 @@ func (w *world) must(args ...string) outcome {
 // answer is what the deployed app says, asked from inside its pod.
 func (w *world) answer() string {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), "go", "run", "../../examples/answer", "-namespace", w.namespace)
+	return w.answerOf("simple-app")
+}
+
+func (w *world) answerOf(app string) string {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "go", "run", "../../examples/answer", "-namespace", w.namespace, "-selector", "app.kubernetes.io/name="+app)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		w.t.Fatalf("answer: %v\n%s", err, out)

@@ -89,7 +89,7 @@ func validate(t *testing.T, s *validator.Schema, name string, data []byte) error
 // The example files are valid by the schema, and name it for editors.
 func TestExamplesAreValid(t *testing.T) {
 	var files []string
-	for _, pattern := range []string{"app.yaml.example", "examples/*/app.yaml", "examples/*/pipeline.yaml"} {
+	for _, pattern := range []string{"app.yaml.example", "examples/*/*app.yaml", "examples/*/pipeline.yaml"} {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)

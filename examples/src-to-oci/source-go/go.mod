@@ -1,0 +1,3 @@
+module example.com/go-simpleapp
+
+go 1.26

@@ -10,6 +10,8 @@ import (
 	"carvel.dev/ytt/pkg/yamlmeta"
 	"github.com/spf13/cobra"
 
+	"strake.dev/strake/cmd/strake/kapp"
+	"strake.dev/strake/cmd/strake/vendir"
 	"strake.dev/strake/cmd/strake/ytt"
 	"strake.dev/strake/internal/hook"
 )
@@ -39,6 +41,23 @@ output and exit codes are ytt's.`,
 Sources are built with BuildKit; --buildkit-addr is STRAKE_BUILDKIT_ADDR here.`,
 		example: "  strake kbld -f config/ > resolved.yml",
 		main:    (*tool).kbld,
+	},
+	{
+		name:  "kapp",
+		short: "Be kapp",
+		long: `Be kapp: deploy manifests, see and delete what was deployed, without an App. All
+commands, flags, output and exit codes are kapp's, and so are its records in the
+cluster.`,
+		example: "  strake kapp deploy -a demo -f resolved.yml",
+		main:    (*tool).kapp,
+	},
+	{
+		name:  "vendir",
+		short: "Be vendir",
+		long: `Be vendir: bring what a vendir.yml lists into folders, without an App. All commands,
+flags, output and exit codes are vendir's.`,
+		example: "  strake vendir sync",
+		main:    (*tool).vendir,
 	},
 }
 
@@ -107,4 +126,16 @@ func (t *tool) ytt(ctx context.Context, args []string) error {
 			return hook.StampDocuments(set, paths, t.getenv)
 		},
 	}))
+}
+
+func (t *tool) kapp(ctx context.Context, args []string) error {
+	err := kapp.Main(ctx, args, t.abort(ctx))
+	if err == nil {
+		return nil
+	}
+	return &toldError{text: err.Error(), code: kapp.ExitCode(err)}
+}
+
+func (t *tool) vendir(ctx context.Context, args []string) error {
+	return told(vendir.Main(ctx, args, t.abort(ctx)))
 }

@@ -2,13 +2,16 @@ package names
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,19 +29,9 @@ var modules = map[string]struct{ version, main string }{
 	"vendir": {"carvel.dev/vendir/pkg/vendir/version.Version", "carvel.dev/vendir/cmd/vendir"},
 }
 
-// bin is the folder of the programs that were built: strake, with links by its other names in “ours”,
-// and the real ones in “real”.
-var bin string
-
-func TestMain(m *testing.M) {
-	var err error
-	if bin, err = os.MkdirTemp("", "strake-names-"); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(bin)
-	os.Exit(code)
-}
+// bin is the folder of the programs that are built: strake, with links by its other names in “ours”, and
+// the real ones in “real”. It stays, so that they needn't be linked each time.
+var bin = filepath.Join("..", "..", "..", "bin", "names")
 
 var builds sync.Map
 
@@ -54,7 +47,9 @@ func program(tb testing.TB, which string) string {
 	if err := build.(func() error)(); err != nil {
 		tb.Fatal(err)
 	}
-	return filepath.Join(bin, which)
+	path, err := filepath.Abs(filepath.Join(bin, which))
+	check(tb, err)
+	return path
 }
 
 // build builds a program as “make build” and its authors do, with the versions that strake embeds.
@@ -75,7 +70,7 @@ func build(folder, name string) error {
 		return nil
 	}
 	for link := range modules {
-		if err := os.Symlink("strake", filepath.Join(bin, folder, link)); err != nil {
+		if err := os.Symlink("strake", filepath.Join(bin, folder, link)); err != nil && !os.IsExist(err) {
 			return err
 		}
 	}
@@ -96,9 +91,9 @@ func version(tool string) string {
 // A call is one way to call a program.
 type call struct {
 	args []string
-	// dir is the working directory, whose files are compared.
-	dir   string
-	stdin string
+	// dir is the folder whose files are compared, and the working directory unless cwd is another one.
+	dir, cwd string
+	stdin    string
 	// env is added to a small environment.
 	env []string
 }
@@ -114,48 +109,79 @@ type result struct {
 // command prepares a call of a program, which may have words before the arguments.
 func command(ctx context.Context, c call, program string, words ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, append(words, c.args...)...)
-	cmd.Dir, cmd.Stdin = c.dir, strings.NewReader(c.stdin)
+	cmd.Dir, cmd.Stdin = cmp.Or(c.cwd, c.dir), strings.NewReader(c.stdin)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "TMPDIR=" + os.TempDir()}, c.env...)
 	return cmd
 }
 
-// run runs a command, and takes the files that it has written out of its folder.
-func run(t *testing.T, cmd *exec.Cmd) result {
+// run calls a program, puts the call's folder back into the state before, and returns what was changed there.
+func run(t *testing.T, c call, program string, words ...string) result {
 	t.Helper()
-	before := tree(t, cmd.Dir)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd, before := command(ctx, c, program, words...), tree(t, c.dir)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	r := result{Code: cmd.ProcessState.ExitCode(), Stdout: out.String(), Stderr: errs.String(), Files: map[string]string{}}
-	for name, text := range tree(t, cmd.Dir) {
-		if before[name] != text {
-			r.Files[name] = text
-			if err := os.RemoveAll(filepath.Join(cmd.Dir, name)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return r
+	return result{Code: cmd.ProcessState.ExitCode(), Stdout: out.String(), Stderr: errs.String(), Files: restore(t, c.dir, before)}
 }
 
 // both runs a tool and strake by its name on the same input.
 func both(t *testing.T, tool string, c call) (want, got result) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	want = run(t, command(ctx, c, program(t, "real/"+tool)))
-	got = run(t, command(ctx, c, program(t, "ours/"+tool)))
-	return want, got
+	return run(t, c, program(t, "real/"+tool)), run(t, c, program(t, "ours/"+tool))
 }
 
-// tree returns what is in a folder: modes, and contents of files and links.
-func tree(t *testing.T, dir string) map[string]string {
+// A file is a file, folder or link: its mode, and its contents or where it leads to.
+type file struct {
+	mode os.FileMode
+	text string
+}
+
+func (f file) String() string { return f.mode.String() + "\n" + f.text }
+
+// restore puts a folder back into a state, and returns what was different.
+func restore(t *testing.T, dir string, before map[string]file) map[string]string {
 	t.Helper()
-	found := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+	changed := map[string]string{}
+	for name, f := range tree(t, dir) {
+		if before[name] == f {
+			continue
+		}
+		changed[name] = f.String()
+		if _, ok := before[name]; !ok {
+			check(t, os.RemoveAll(filepath.Join(dir, name)))
+		}
+	}
+	left := tree(t, dir)
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		f, path := before[name], filepath.Join(dir, name)
+		if _, ok := left[name]; !ok {
+			changed[name] = "gone"
+		}
+		switch {
+		case left[name] == f:
+		case f.mode.IsDir():
+			check(t, os.MkdirAll(path, f.mode.Perm()))
+			check(t, os.Chmod(path, f.mode.Perm()))
+		case f.mode.IsRegular():
+			check(t, os.WriteFile(path, []byte(f.text), f.mode.Perm()))
+			check(t, os.Chmod(path, f.mode.Perm()))
+		default:
+			check(t, os.Symlink(f.text, path))
+		}
+	}
+	return changed
+}
+
+// tree returns what is in a folder.
+func tree(t *testing.T, dir string) map[string]file {
+	t.Helper()
+	found := map[string]file{}
+	check(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || path == dir {
 			return err
 		}
@@ -163,23 +189,27 @@ func tree(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		var text string
+		f := file{mode: info.Mode()}
 		switch {
 		case e.Type()&os.ModeSymlink != 0:
-			text, err = os.Readlink(path)
+			f.text, err = os.Readlink(path)
 		case e.Type().IsRegular():
 			var data []byte
 			data, err = os.ReadFile(path)
-			text = string(data)
+			f.text = string(data)
 		}
 		rel, _ := filepath.Rel(dir, path)
-		found[rel] = info.Mode().String() + "\n" + text
+		found[rel] = f
 		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))
 	return found
+}
+
+func check(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // folder makes a folder with files.
@@ -191,12 +221,8 @@ func folder(tb testing.TB, files map[string]string) string {
 	}
 	for name, text := range files {
 		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			tb.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			tb.Fatal(err)
-		}
+		check(tb, os.MkdirAll(filepath.Dir(path), 0o755))
+		check(tb, os.WriteFile(path, []byte(text), 0o644))
 	}
 	return dir
 }
@@ -204,10 +230,6 @@ func folder(tb testing.TB, files map[string]string) string {
 // link makes a symbolic link, and the folder that it is in.
 func link(t *testing.T, to, name string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(to, name); err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	check(t, os.Symlink(to, name))
 }

@@ -29,6 +29,7 @@ type Program struct {
 // Main runs ytt's command line and returns an error when it failed, after it has printed it.
 func Main(ctx context.Context, args []string, p Program) error {
 	defer context.AfterFunc(ctx, p.Abort)()
+	spendMemory()
 	err := p.call(ctx, args)
 	if err != nil {
 		fmt.Fprintf(p.Stderr, "ytt: Error: %s\n", uierrors.NewMultiLineError(err))

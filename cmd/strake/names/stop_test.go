@@ -1,0 +1,98 @@
+package names
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// silent is a server that takes connections and never answers.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(io.Discard, conn) }()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// What is told to end while it waits, ends soon: with the exit code of the signal, without the processes
+// that it has started, and without temporary files.
+func TestStop(t *testing.T) {
+	server := silent(t)
+	vendir := func(source string) string {
+		return vendirHead + "directories:\n- path: out\n  contents:\n  - path: .\n    " + source + "\n"
+	}
+	for name, test := range map[string]struct {
+		tool, args, file string
+		// child is what the tool runs while it waits.
+		child string
+	}{
+		"vendir and git":  {"vendir", "sync -f x", vendir("git: {url: 'http://" + server + "/SOME', ref: main}"), "git-remote-http"},
+		"vendir and http": {"vendir", "sync -f x", vendir("http: {url: 'http://" + server + "/'}"), ""},
+		"kapp":            {"kapp", "list --kubeconfig x", "apiVersion: v1\nkind: Config\nclusters: [{name: a, cluster: {server: 'http://" + server + "'}}]\ncontexts: [{name: a, context: {cluster: a}}]\ncurrent-context: a\n", ""},
+		"ytt":             {"ytt", "-f http://" + server + "/a.yml", "", ""},
+	} {
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			t.Run(fmt.Sprintf("%s %s", name, signal), func(t *testing.T) {
+				mark := filepath.Base(t.TempDir()) + filepath.Base(filepath.Dir(t.TempDir()))
+				dir := folder(t, map[string]string{"x": strings.ReplaceAll(test.file, "SOME", mark)})
+				cmd := command(t.Context(), call{args: strings.Fields(test.args), dir: dir, env: []string{"TMPDIR=" + dir}}, program(t, "ours/"+test.tool))
+				var out bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &out, &out
+				check(t, cmd.Start())
+				waitFor(t, func() bool { return test.child == "" || running(mark) >= 2 })
+				time.Sleep(time.Second)
+				began := time.Now()
+				check(t, cmd.Process.Signal(signal))
+				_ = cmd.Wait()
+				if took := time.Since(began); took > 10*time.Second {
+					t.Errorf("took %s", took)
+				}
+				if code := cmd.ProcessState.ExitCode(); code != 128+int(signal) {
+					t.Errorf("exit code %d: %s", code, out.String())
+				}
+				if n := running(mark); n > 0 {
+					t.Errorf("%d processes are left", n)
+				}
+				left, err := filepath.Glob(filepath.Join(dir, ".*"))
+				check(t, err)
+				if len(left) > 0 {
+					t.Errorf("left behind: %v", left)
+				}
+			})
+		}
+	}
+}
+
+// running counts the processes that have a word in their arguments.
+func running(word string) int {
+	out, _ := exec.Command("pgrep", "-fc", "--", word).Output()
+	n := 0
+	_, _ = fmt.Sscan(string(out), &n)
+	return n
+}
+
+func waitFor(t *testing.T, ready func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ready(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain")
+		}
+	}
+}

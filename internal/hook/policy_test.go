@@ -179,3 +179,30 @@ func TestNetworks(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a policy says, it allows no repository that isn't at or below one that it names.
+func FuzzPolicy(f *testing.F) {
+	f.Add(head+"destinations: [registry.example.com/apps]\n", "registry.example.com/apps/x")
+	f.Add(head+"destinations: [registry.example.com/]\nlimits: {context: 1Mi, timeout: 1s, builds: 1}\n", "registry.example.com/a")
+	f.Add(head+"destinations: [&a localhost:5000/x, *a]\nnetworks: [none]\n", "localhost:5000/x/../y")
+	f.Fuzz(func(t *testing.T, text, repository string) {
+		p, err := hook.ParsePolicy("policy.yaml", []byte(text))
+		if err != nil {
+			return
+		}
+		repo, err := name.NewRepository(repository)
+		if err != nil || p.AllowsDestination(repo) != nil {
+			return
+		}
+		for _, d := range p.Destinations {
+			host, path, _ := strings.Cut(strings.TrimSuffix(d, "/"), "/")
+			in := repo.RepositoryStr() + "/"
+			if repo.RegistryStr() == host && (path == "" || strings.HasPrefix(in, path+"/")) && !strings.Contains(in, "..") {
+				return
+			}
+		}
+		if !strings.Contains(text, "docker.io") { // which has two names
+			t.Errorf("%s is allowed by %v", repo.Name(), p.Destinations)
+		}
+	})
+}

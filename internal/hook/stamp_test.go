@@ -217,6 +217,31 @@ func TestAppFolder(t *testing.T) {
 	}
 }
 
+func TestCheckPaths(t *testing.T) {
+	const work, other = "/mem/kapp-controller-fetch-template-deploy1", "/mem/kapp-controller-fetch-template-deploy2"
+	for _, c := range []struct {
+		paths []string
+		want  bool
+	}{
+		{[]string{work + "/0/config", "-", "/mem/kapp-controller-template-ytt-inline5", "/mem/kapp-controller-template-values7/x"}, true},
+		{[]string{"-"}, true},
+		{[]string{"config", "name=other", "/etc/passwd"}, true}, // a developer's
+		{[]string{work + "/0/x=/strake/state/key"}, false},
+		{[]string{work + "/0/x=" + work + "/0/y"}, false},
+		{[]string{work + "/0", "/strake/state/key"}, false},
+		{[]string{work + "/0", "/mem/other"}, false},
+		{[]string{work + "/0", "/mem/kapp-controller-x/../../etc/passwd"}, false},
+		{[]string{work + "/0", "relative"}, false},
+		{[]string{work + "/0", other + "/0"}, false},
+		{[]string{work + "/0", other + "/0/x=y"}, false},
+		{[]string{work + "/0", "https://example.com/x"}, false},
+	} {
+		if err := hook.CheckPaths(c.paths); (err == nil) != c.want {
+			t.Errorf("%v: %v", c.paths, err)
+		}
+	}
+}
+
 // render prints documents as ytt does, after the stamps.
 func render(t *testing.T, text string, paths []string, getenv func(string) string) (string, error) {
 	t.Helper()

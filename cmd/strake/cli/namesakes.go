@@ -121,6 +121,12 @@ func (t *tool) abort(ctx context.Context) func() {
 func (t *tool) ytt(ctx context.Context, args []string) error {
 	return told(ytt.Main(ctx, args, ytt.Program{
 		Stdout: t.out, Stderr: t.err, Abort: t.abort(ctx),
+		Paths: func(paths []string) error {
+			if !hook.Enabled(t.getenv) {
+				return nil
+			}
+			return hook.CheckPaths(paths)
+		},
 		// It is what lets kbld know which App's folder a source counts from.
 		Documents: func(set *yamlmeta.DocumentSet, paths []string) (bool, error) {
 			return hook.StampDocuments(set, paths, t.getenv)

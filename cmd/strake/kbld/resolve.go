@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"strake.dev/strake/internal/hook"
 	"strake.dev/strake/plugins/kbld"
 )
 
@@ -101,6 +102,11 @@ func (c *command) resolve(cmd *cobra.Command, _ []string) error {
 
 // read reads the input. It returns when ctx ends, although somebody at a terminal may never end it.
 func (c *command) read(ctx context.Context, o *kbldcmd.ResolveOptions, log kbldlogger.Logger) (*kbld.Command, error) {
+	if !o.AllowedToBuild && hook.Enabled(c.Getenv) {
+		if err := hook.CheckPaths(o.FileFlags.Files); err != nil {
+			return nil, err
+		}
+	}
 	type result struct {
 		docs []resources.Resource
 		err  error

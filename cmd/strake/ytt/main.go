@@ -18,6 +18,9 @@ type Program struct {
 	// Stdout and Stderr are where results, and what else there is to say, go. What the library prints
 	// by itself, such as help, goes to those of the process.
 	Stdout, Stderr io.Writer
+	// Paths, if not nil, is given the paths of files before any is read: those of “-f”, and of files with
+	// data values.
+	Paths func(paths []string) error
 	// Documents, if not nil, is given the documents before they are printed, and says whether it has
 	// changed any. The paths are those of “-f”, as they were given. Documents that are written to files
 	// don't pass here.

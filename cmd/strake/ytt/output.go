@@ -20,6 +20,15 @@ func (p *Program) run(cmd *cobra.Command, o *template.Options) error {
 	began := time.Now()
 	defer func() { screen.Debugf("total: %s\n", time.Since(began)) }()
 
+	if p.Paths != nil {
+		paths, err := cmd.Flags().GetStringArray("file")
+		if err != nil {
+			return err
+		}
+		if err := p.Paths(slices.Concat(paths, o.DataValuesFlags.FromFiles)); err != nil {
+			return err
+		}
+	}
 	bulk := template.NewBulkFilesSource(o.BulkFilesSourceOpts, screen)
 	regular := template.NewRegularFilesSource(o.RegularFilesSourceOpts, screen)
 	source := template.FileSource(regular)

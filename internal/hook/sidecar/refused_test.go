@@ -108,6 +108,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// An App can't have a tool read what isn't its own.
+func TestPathsOut(t *testing.T) {
+	on := newContainer(t, hook.DestinationsVariable+"=registry.invalid/apps", nobody)
+	put(t, on.home, map[string]string{"key": "hidden-value", "config.json": `{"kind": "X", "apiVersion": "v1", "auth": "hidden-value"}`})
+	work := on.work(map[string]string{"0/d.yml": "#@ load(\"@ytt:data\", \"data\")\n---\nkind: X\napiVersion: v1\nkey: #@ data.read(\"x\")\n"})
+	for name, args := range map[string][]string{
+		"ytt":         {"ytt", "-f", work + "/0/d.yml", "-f", work + "/0/x=" + on.home + "/key"},
+		"ytt, values": {"ytt", "-f", work + "/0/d.yml", "--data-values-file", work + "/0/x=" + on.home + "/config.json"},
+		"kbld":        {"kbld", "-f", work + "/0/d.yml," + on.home + "/config.json", "--build=false"},
+	} {
+		got := on.call("", args...)
+		if got.code != 1 || got.stdout != "" || strings.Contains(got.stderr, "hidden-value") || !strings.Contains(got.stderr, "path "+work[:1]) {
+			t.Errorf("%s: exit code %d\n%s%s", name, got.code, got.stdout, got.stderr)
+		}
+		// Where nothing is built, the tools are what they are.
+		if off := on.with(hook.DestinationsVariable+"=").call("", args...); name == "kbld" && !strings.Contains(off.stdout, "hidden-value") {
+			t.Errorf("%s: differs from the tool: %s", name, off.stderr)
+		}
+	}
+}
+
 // Who may build at all, and whose folder it is.
 func TestNotAdmitted(t *testing.T) {
 	on := newContainer(t, hook.DestinationsVariable+"=registry.invalid/apps", nobody)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,10 @@ func installPlatform(t *testing.T) *platform {
 	address := os.Getenv("STRAKE_SANDBOX_HOSTPORT_REGISTRY")
 	if address == "" {
 		t.Skip("needs a sandbox where pods run")
+	}
+	if conn, err := net.Dial("tcp", address); err == nil {
+		conn.Close()
+		t.Fatalf("a registry is at %s already: strake delete -f examples/platform/app.yaml", address)
 	}
 	w := newWorld(t)
 	p := &platform{world: w, buildkit: w.namespace + "-buildkit", registry: w.namespace + "-registry", address: address}

@@ -126,6 +126,8 @@ type run struct {
 	report Report
 
 	manifests stages.Manifests
+	// overlay is what template steps have laid over the App's folder; it is never written.
+	overlay *stages.Overlay
 	// provisional means that a step was only planned, so that what follows isn't final.
 	provisional bool
 	newLock     schema.Lock

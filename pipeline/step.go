@@ -68,6 +68,9 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 	}
 	defer func() { err = errors.Join(err, sources.Close()) }()
 	sources.Sums = r.ws.sums
+	if s.Stage == stages.Template {
+		sources.Overlay = r.overlay
+	}
 	job := r.job(s)
 	job.Sources = sources
 
@@ -106,6 +109,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	}
 	rec.Source, rec.Images, rec.HasManifests = result.Source, result.Images, result.Manifests != nil
 	rec.SourceDate = result.SourceDate
+	r.overlay = r.overlay.With(result.Overlay)
 	if r.provisional {
 		r.merge(rec, result.Manifests)
 		return rec, nil

@@ -7,8 +7,12 @@ import (
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/plugins/cue"
+	"strake.dev/strake/plugins/helm"
 	"strake.dev/strake/plugins/kapp"
 	"strake.dev/strake/plugins/kbld"
+	"strake.dev/strake/plugins/kustomize"
+	"strake.dev/strake/plugins/sops"
 	"strake.dev/strake/plugins/vendir"
 	"strake.dev/strake/plugins/ytt"
 	"strake.dev/strake/stages"
@@ -38,6 +42,10 @@ func Builtin(deps Deps) []stages.Plugin {
 	return []stages.Plugin{
 		vendir.Plugin(vendir.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent}),
 		ytt.Plugin(),
+		helm.Plugin(),
+		kustomize.Plugin(),
+		cue.Plugin(),
+		sops.Plugin(),
 		kbld.Plugin(kbld.Deps{
 			Registry: deps.Registry, Builder: deps.Builder, Record: deps.Images, ToolCommand: deps.ToolCommand,
 			UserAgent: deps.UserAgent, Rebuild: deps.Rebuild,

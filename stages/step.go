@@ -21,6 +21,9 @@ type Step interface {
 type Result struct {
 	// Manifests are the manifests from this step on; nil leaves the current ones as they are.
 	Manifests Manifests
+	// Overlay is what template steps after this one see over the App's folder; a step that yields one
+	// has to be run each time, and so has no key.
+	Overlay *Overlay
 	// Source is what a fetch step's source resolved to, for the lock; its Path is job.Folder.
 	Source *schema.LockedSource
 	// SourceDate is the time of the commit that a fetch step's source is from; zero if it is from none.

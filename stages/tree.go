@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -24,6 +25,8 @@ type Tree struct {
 	// Sums, if not nil, are the digests of files that need not be read again. Names count from the tree.
 	// Whoever sets it sees to it that it is saved.
 	Sums *filesum.Cache
+	// Overlay, if not nil, is seen through FS, and counted by Digest.
+	Overlay *Overlay
 
 	root *os.Root
 	dir  string
@@ -43,6 +46,15 @@ func (t *Tree) Close() error { return t.root.Close() }
 
 // Root gives the operations on the folder's files.
 func (t *Tree) Root() *os.Root { return t.root }
+
+// FS gives the folder's files to read, as a template step sees them: with what earlier steps have
+// laid over them. Symbolic links are followed inside of the folder.
+func (t *Tree) FS() fs.FS {
+	if t.Overlay == nil {
+		return t.root.FS()
+	}
+	return overlayFS{base: t.root.FS(), over: t.Overlay}
+}
 
 // Dir is the folder's path, for messages and for libraries that want one.
 func (t *Tree) Dir() string { return t.dir }
@@ -97,6 +109,9 @@ func (t *Tree) Digest(ctx context.Context, paths ...string) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		if t.addOverlay(sum, clean) {
+			continue
+		}
 		top, err := filesum.Stat(ctx, t.root, clean, t.Sums)
 		if err != nil {
 			return "", t.explain(p, err)
@@ -110,6 +125,20 @@ func (t *Tree) Digest(ctx context.Context, paths ...string) (string, error) {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// addOverlay adds what of the overlay is at or below a path. It tells whether that is all there is.
+func (t *Tree) addOverlay(sum hash.Hash, at string) bool {
+	if t.Overlay == nil {
+		return false
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Overlay.Files)) {
+		if name == at || at == "." || strings.HasPrefix(name, at+"/") {
+			fmt.Fprintf(sum, "o %q %x\n", name, sha256.Sum256(t.Overlay.Files[name]))
+		}
+	}
+	_, isFile := t.Overlay.Files[at]
+	return isFile
 }
 
 func (t *Tree) addFolder(ctx context.Context, sum hash.Hash, dir string) error {

@@ -24,6 +24,11 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
+			examples, err := filepath.Abs("../../examples")
+			if err != nil {
+				return err
+			}
+			env.Setenv("EXAMPLES", examples)
 			for k, v := range map[string]string{
 				"XDG_CACHE_HOME": filepath.Join(env.WorkDir, ".cache"),
 				"HOME":           filepath.Join(env.WorkDir, ".home"),

@@ -38,13 +38,16 @@ func Files(ctx context.Context, tree *stages.Tree, name string) ([]File, error) 
 	if err != nil {
 		return nil, err
 	}
-	// Path has the messages for what isn't there and for what leads out of the tree.
-	if _, err := tree.Path(clean); err != nil {
-		return nil, withEntries(err, tree)
+	info, err := fs.Lstat(tree.FS(), clean)
+	if err == nil {
+		_, err = fs.Stat(tree.FS(), clean)
 	}
-	info, err := tree.Root().Lstat(clean)
 	if err != nil {
-		return nil, err
+		// Path has the messages for what isn't there and for what leads out of the tree.
+		if _, explained := tree.Path(clean); explained != nil {
+			err = explained
+		}
+		return nil, withEntries(err, tree)
 	}
 	if !info.IsDir() {
 		if err := checkType(tree, clean, info.Mode()); err != nil {
@@ -53,7 +56,7 @@ func Files(ctx context.Context, tree *stages.Tree, name string) ([]File, error) 
 		return []File{treeFile(tree, clean, path.Base(clean))}, nil
 	}
 	var found []File
-	err = fs.WalkDir(tree.Root().FS(), clean, func(p string, e fs.DirEntry, err error) error {
+	err = fs.WalkDir(tree.FS(), clean, func(p string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -78,7 +81,7 @@ func Files(ctx context.Context, tree *stages.Tree, name string) ([]File, error) 
 
 // withEntries adds what there is at the top of the tree, because paths count from there.
 func withEntries(err error, tree *stages.Tree) error {
-	entries, listErr := fs.ReadDir(tree.Root().FS(), ".")
+	entries, listErr := fs.ReadDir(tree.FS(), ".")
 	const few = 12
 	if listErr != nil || len(entries) > few {
 		return stages.WithHint(err, "paths count from the App's folder")
@@ -91,7 +94,7 @@ func withEntries(err error, tree *stages.Tree) error {
 }
 
 func treeFile(tree *stages.Tree, name, rel string) File {
-	return File{Rel: rel, Source: "file " + name, Read: func() ([]byte, error) { return tree.Root().ReadFile(name) }}
+	return File{Rel: rel, Source: "file " + name, Read: func() ([]byte, error) { return fs.ReadFile(tree.FS(), name) }}
 }
 
 func checkType(tree *stages.Tree, name string, mode fs.FileMode) error {

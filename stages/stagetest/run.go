@@ -112,8 +112,10 @@ func (s *scene) checkResult(r stages.Result) {
 	s.t.Helper()
 	yields := s.plugin.Stage == stages.Template || s.plugin.Stage == stages.Build
 	switch {
-	case yields && r.Manifests == nil && r.Skipped == "":
+	case yields && r.Manifests == nil && r.Overlay == nil && r.Skipped == "":
 		s.t.Errorf("Run: no manifests, expected a %s step to yield some, or an empty non-nil stream", s.plugin.Stage)
+	case r.Overlay != nil && s.plugin.Stage != stages.Template:
+		s.t.Errorf("Run: an overlay, expected one from template steps only")
 	case !yields && r.Manifests != nil:
 		s.t.Errorf("Run: manifests, expected a %s step to yield none", s.plugin.Stage)
 	}

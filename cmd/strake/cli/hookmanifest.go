@@ -30,8 +30,8 @@ image, and, with --destination or --policy, a policy that allows builds. The
 forms are an overlay of ytt, a Component of kustomize, and a partial Deployment
 for “kubectl apply --server-side” or as a strategic merge patch.
 
-The image needs nothing but strake as its entry point, and a user that isn't
-root.`,
+The image needs nothing but strake as its entry point, elsewhere than at /strake,
+and a user that isn't root.`,
 		Example: `  strake hook manifest --image registry.example.com/strake:v1 \
     --buildkit-addr tcp://buildkitd.buildkit:1234 --buildkit-tls-secret buildkit-client \
     --destination registry.example.com/apps --registry-secret push --format strategic |

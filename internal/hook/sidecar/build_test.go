@@ -301,3 +301,23 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// Builds for one destination share what they mount as a cache, and others don't get it.
+func TestCacheMounts(t *testing.T) {
+	address, host := buildkittest.Daemon(t)
+	repo := buildkittest.Repository(t, host)
+	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
+	base := buildkittest.Busybox(t, repo, "1")
+	make := func(destination, content string) result {
+		return c.reconcile(c.work(map[string]string{
+			"0/src/Dockerfile": "FROM " + base + "\nCOPY x /\nRUN --mount=type=cache,target=/cache [\"/bin/sh\", \"-c\", \"test ! -e /cache/mark && echo > /cache/mark\"]\n",
+			"0/src/x":          content + repo,
+			"0/config/all.yml": build(destination, "src", "  docker: {build: {rawOptions: [\"--build-arg=BUILDKIT_CACHE_MOUNT_NS="+repo+"\"]}}\n") + "---\n" + deployment,
+		}), "0/config")
+	}
+	imageOf(t, make(repo+"/a", "one"))
+	imageOf(t, make(repo+"/b", "one"))
+	if again := make(repo+"/a", "two"); again.code != 1 || !strings.Contains(again.stderr, "exit code 1") {
+		t.Errorf("the destination's own cache isn't there: %d\n%s", again.code, again.stderr)
+	}
+}

@@ -22,7 +22,7 @@ func (t *tool) runAsApp(ctx context.Context, s *session, o *runOptions) error {
 	status := &render.AppStatus{ObservedGeneration: app.Metadata.Generation}
 	transcript := &stages.Transcript{}
 	s.opts.Transcript, s.also = transcript, status
-	report, result, err := t.runSteps(ctx, s, &o.engineFlags, nil)
+	report, _, err := t.runSteps(ctx, s, &o.engineFlags, nil)
 	switch idle := (*pipeline.IdleError)(nil); {
 	case errors.As(err, &idle):
 		status.FriendlyDescription = "Canceled/paused"
@@ -39,7 +39,7 @@ func (t *tool) runAsApp(ctx context.Context, s *session, o *runOptions) error {
 		status.Fetch.Stdout = text
 	}
 	if status.Deploy != nil {
-		t.transcribed(ctx, s, status, transcript, result)
+		transcribed(ctx, s, status, transcript)
 	}
 	text, printErr := appYAML(app, status)
 	if printErr == nil {
@@ -49,7 +49,7 @@ func (t *tool) runAsApp(ctx context.Context, s *session, o *runOptions) error {
 }
 
 // transcribed puts into the status what kapp printed, and the inspection that the App asks for.
-func (t *tool) transcribed(ctx context.Context, s *session, status *render.AppStatus, transcript *stages.Transcript, result *runResult) {
+func transcribed(ctx context.Context, s *session, status *render.AppStatus, transcript *stages.Transcript) {
 	status.ManagedAppName = s.plan.App.Record
 	status.Deploy.Stdout = printed(transcript, status.Deploy.Error == "")
 	if a := transcript.Associated; a != nil {

@@ -27,15 +27,18 @@ func newHookManifestCommand(t *tool) *cobra.Command {
 		Long: `Print what to change of a stock kapp-controller's Deployment so that it calls
 strake: a container that installs it, PATHs that find it before the tools of the
 image, and, with --destination or --policy, a policy that allows builds. The
-forms are an overlay of ytt, a Component of kustomize, and a partial Deployment
-for “kubectl apply --server-side” or as a strategic merge patch.
+forms are an overlay of ytt, a Component of kustomize, and for “kubectl patch” a
+strategic merge patch, which needs the ConfigMap with the policy beside it.
 
 The image needs nothing but strake as its entry point, elsewhere than at /strake,
 and a user that isn't root.`,
 		Example: `  strake hook manifest --image registry.example.com/strake:v1 \
     --buildkit-addr tcp://buildkitd.buildkit:1234 --buildkit-tls-secret buildkit-client \
-    --destination registry.example.com/apps --registry-secret push --format strategic |
-    kubectl apply --server-side --field-manager strake-hook -f -`,
+    --destination registry.example.com/apps --registry-secret push > overlay.yaml
+  strake hook manifest --image registry.example.com/strake:v1 --policy policy.yaml --format configmap |
+    kubectl apply -f -
+  strake hook manifest --image registry.example.com/strake:v1 --policy policy.yaml --format strategic > patch.yaml
+  kubectl patch deployment kapp-controller -n kapp-controller --patch-file patch.yaml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.hookManifest(cmd, &o) },
 	}

@@ -123,7 +123,7 @@ func TestServer(t *testing.T) {
 	if _, err := apply(t, client, namespace, "kapp", text, false); err != nil {
 		t.Fatal(err)
 	}
-	docs := strings.Split(render(t, manifest.Strategic, full), "---\n")
+	docs := []string{render(t, manifest.ConfigMap, full), render(t, manifest.Strategic, full)}
 	var got *unstructured.Unstructured
 	for range 2 {
 		for _, doc := range docs {

@@ -4,7 +4,7 @@
 package manifest
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,9 +16,12 @@ import (
 
 // The forms of a manifest.
 const (
-	// Strategic are a ConfigMap and a partial Deployment, for “kubectl apply --server-side” or as a
-	// strategic merge patch.
+	// Strategic is a strategic merge patch of the Deployment, for “kubectl patch”. It isn't one for
+	// “kubectl apply --server-side”: after an “apply” without that flag, kubectl would make it the owner
+	// of the whole Deployment, and so delete the rest the next time.
 	Strategic = "strategic"
+	// ConfigMap is the one with the policy, which the other forms have in them.
+	ConfigMap = "configmap"
 	// Kustomize is a Component.
 	Kustomize = "kustomize"
 	// Ytt is an overlay.
@@ -26,7 +29,7 @@ const (
 )
 
 // Formats are all of them.
-var Formats = []string{Ytt, Kustomize, Strategic}
+var Formats = []string{Ytt, Kustomize, Strategic, ConfigMap}
 
 // Options say what is installed.
 type Options struct {
@@ -51,6 +54,8 @@ const (
 	policyKey  = "policy.yaml"
 
 	binDir = "/strake/bin"
+	// installDir is where the image of strake, of which nothing is known, sees it.
+	installDir = "/install"
 	// TLSDir and RegistryFile are where the policy finds what the Secrets hold.
 	TLSDir       = "/strake/tls"
 	RegistryFile = "/strake/registry/config.json"
@@ -70,29 +75,14 @@ func Render(format string, o Options) ([]byte, error) {
 	case Kustomize:
 		return component(o)
 	case Strategic:
-		return documents(o.objects()...)
+		return yaml.Marshal(o.deployment())
+	case ConfigMap:
+		if len(o.Policy) == 0 {
+			return nil, errors.New("there is no policy to make a ConfigMap of")
+		}
+		return yaml.Marshal(o.configMap())
 	}
 	return nil, fmt.Errorf("unknown format %q", format)
-}
-
-func documents(objects ...object) ([]byte, error) {
-	var texts [][]byte
-	for _, o := range objects {
-		text, err := yaml.Marshal(o)
-		if err != nil {
-			return nil, err
-		}
-		texts = append(texts, text)
-	}
-	return bytes.Join(texts, []byte("---\n")), nil
-}
-
-// objects are the ConfigMap, if there is a policy, and the partial Deployment.
-func (o Options) objects() []object {
-	if len(o.Policy) == 0 {
-		return []object{o.deployment()}
-	}
-	return []object{o.configMap(), o.deployment()}
 }
 
 func (o Options) configMap() object {
@@ -103,7 +93,7 @@ func (o Options) configMap() object {
 	}
 }
 
-// deployment is a strategic merge patch, which is also what a server-side apply takes.
+// deployment is a strategic merge patch.
 func (o Options) deployment() object {
 	spec := object{
 		"initContainers": []any{o.installer()},
@@ -126,8 +116,8 @@ func (o Options) deployment() object {
 func (o Options) installer() object {
 	return object{
 		"name": "strake-hook", "image": o.Image,
-		"args":         []any{"hook", "install", "--tools=" + strings.Join(o.Tools, ","), binDir},
-		"volumeMounts": []any{object{"name": "strake-bin", "mountPath": binDir}},
+		"args":         []any{"hook", "install", "--tools=" + strings.Join(o.Tools, ","), installDir},
+		"volumeMounts": []any{object{"name": "strake-bin", "mountPath": installDir}},
 		"resources":    object{"requests": object{"cpu": "10m", "memory": "32Mi"}},
 		"securityContext": object{
 			"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,

@@ -133,8 +133,11 @@ func TestForms(t *testing.T) {
 	none.Policy, none.TLSSecret, none.RegistrySecret = nil, "", ""
 	for name, o := range map[string]manifest.Options{"full": full, "few": few, "no builds": none} {
 		t.Run(name, func(t *testing.T) {
-			docs := strings.Split(render(t, manifest.Strategic, o), "---\n")
-			want := patched(t, docs[len(docs)-1])
+			docs := []string{render(t, manifest.Strategic, o)}
+			want := patched(t, docs[0])
+			if len(o.Policy) > 0 {
+				docs = []string{render(t, manifest.ConfigMap, o), docs[0]}
+			}
 			overlaid := applied(t, render(t, manifest.Ytt, o))
 			if len(overlaid) != len(docs) {
 				t.Fatalf("%d documents:\n%s", len(overlaid), strings.Join(overlaid, "---\n"))
@@ -170,8 +173,7 @@ func TestForms(t *testing.T) {
 
 // What there was stays, and what is new is found first.
 func TestDeployment(t *testing.T) {
-	docs := strings.Split(render(t, manifest.Strategic, full), "---\n")
-	d := patched(t, docs[1])
+	d := patched(t, render(t, manifest.Strategic, full))
 	var before appsv1.Deployment
 	if err := yaml.Unmarshal(stock(t), &before); err != nil {
 		t.Fatal(err)
@@ -205,7 +207,7 @@ func TestDeployment(t *testing.T) {
 	if s := init.SecurityContext; !*s.RunAsNonRoot || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || len(s.Capabilities.Drop) != 1 {
 		t.Errorf("%+v", s)
 	}
-	if got := strings.Join(init.Args, " "); got != "hook install --tools=vendir,ytt,kbld,kapp /strake/bin" {
+	if got := strings.Join(init.Args, " "); got != "hook install --tools=vendir,ytt,kbld,kapp /install" {
 		t.Errorf("arguments %s", got)
 	}
 }

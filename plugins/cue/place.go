@@ -21,7 +21,7 @@ func parseLabels(text string) ([]ast.Label, error) {
 	if expr, err := parser.ParseExpr("inputExpression", text); err == nil {
 		return []ast.Label{&ast.ParenExpr{X: expr}}, nil
 	}
-	wrong := errors.New(`expected an expression that gives a name, such as strings.ToLower(kind), or names with colons, such as values: or "a": "b":`)
+	wrong := errors.New(`expected an expression that gives a name, such as strings.ToLower(kind), or names with colons, such as values: or "a": "b": in CUE`)
 	file, err := parser.ParseFile("inputExpression", text+"_")
 	if err != nil || len(file.Decls) != 1 {
 		return nil, wrong
@@ -124,6 +124,7 @@ func (r *renderer) asFiles(d data) ([]*ast.File, error) {
 		placed.Decls = append(placed.Decls, &ast.Field{Label: labels[0], Value: value})
 	}
 	if len(placed.Decls) > 0 {
+		//nolint:staticcheck // the command does so too, and files of values know of no others
 		if err := astutil.Sanitize(placed); err != nil {
 			return nil, err
 		}

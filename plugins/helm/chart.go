@@ -80,7 +80,7 @@ func readFolder(ctx context.Context, tree *stages.Tree, dir string) ([]*archive.
 	// Helm would report a broken Chart.yaml as some problem with the version.
 	data, err := fs.ReadFile(files, path.Join(dir, "Chart.yaml"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("Chart.yaml file is missing") //nolint:revive,staticcheck // the file's name
+		return nil, errors.New("Chart.yaml file is missing") //nolint:staticcheck // the file's name
 	} else if err != nil {
 		return nil, err
 	}

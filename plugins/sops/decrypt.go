@@ -13,6 +13,7 @@ import (
 	"hash"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,7 +111,7 @@ func (o *opener) node(n *yaml.Node, path []string) error {
 			key, value := n.Content[i], n.Content[i+1]
 			o.comments(key, key, path)
 			o.comments(value, key, path)
-			if err := o.node(value, append(path[:len(path):len(path)], key.Value)); err != nil {
+			if err := o.node(value, append(slices.Clip(path), key.Value)); err != nil {
 				return err
 			}
 		}

@@ -105,10 +105,7 @@ func (m *metadata) recipients() string {
 // does: the file's MAC tells of any mistake.
 func (m *metadata) covers(path []string, value string) bool {
 	some := func(f func(string) bool) bool { return slices.ContainsFunc(path, f) }
-	covered := true
-	if m.UnencryptedSuffix != "" && some(func(p string) bool { return strings.HasSuffix(p, m.UnencryptedSuffix) }) {
-		covered = false
-	}
+	covered := m.UnencryptedSuffix == "" || !some(func(p string) bool { return strings.HasSuffix(p, m.UnencryptedSuffix) })
 	if m.EncryptedSuffix != "" {
 		covered = some(func(p string) bool { return strings.HasSuffix(p, m.EncryptedSuffix) })
 	}

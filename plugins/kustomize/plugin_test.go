@@ -91,27 +91,28 @@ func TestRemoteIsRefused(t *testing.T) {
 	defer server.Close()
 	url := server.URL + "/x.yaml"
 	builtin := "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: p}\npath: " + url + "\n"
-	tests := map[string]string{
-		"resources: [" + url + "]":                                             "kustomization.yaml:1:13: http://",
-		"resources: ['HTTP://" + server.Listener.Addr().String() + "/x']":      "is remote",
-		"resources: [github.com/org/repo]":                                     "github.com/org/repo is remote",
-		"resources: ['git@host.invalid:org/repo']":                             "is remote",
-		"resources: ['git::https://host.invalid/org/repo']":                    "is remote",
-		"resources: ['file:///etc']":                                           "is remote",
-		"bases: ['ssh://user:sesame@host.invalid/org/repo']":                   "is remote",
-		"components: ['https://host.invalid/org/repo']":                        "is remote",
-		"resources: [a.yaml]\npatches: [{path: " + url + "}]":                  "is remote",
-		"resources: [a.yaml]\npatchesStrategicMerge: [" + url + "]":            "is remote",
-		"configMapGenerator: [{name: a, files: ['key=" + url + "']}]":          "is remote",
-		"configMapGenerator: [{name: a, envs: ['" + url + "']}]":               "is remote",
-		"resources: [a.yaml]\nopenapi: {path: " + url + "}":                    "is remote",
-		"resources: [a.yaml]\ncrds: [" + url + "]":                             "is remote",
-		"resources: [a.yaml]\nreplacements: [{path: " + url + "}]":             "is remote",
-		"resources: [a.yaml]\ntransformers: [t.yaml]":                          "k/t.yaml:4:7: http://",
-		"resources: [a.yaml]\ntransformers: [\"" + yamlInline(builtin) + "\"]": "is remote",
-		"resources: [../base]":                                                 "base/kustomization.yaml:1:13: http://",
+	tests := []struct{ kustomization, want string }{
+		{"resources: [" + url + "]", "kustomization.yaml:1:13: http://"},
+		{"resources: ['HTTP://" + server.Listener.Addr().String() + "/x']", "is remote"},
+		{"resources: [github.com/org/repo]", "github.com/org/repo is remote"},
+		{"resources: ['git@host.invalid:org/repo']", "is remote"},
+		{"resources: ['git::https://host.invalid/org/repo']", "is remote"},
+		{"resources: ['file:///etc']", "is remote"},
+		{"bases: ['ssh://user:sesame@host.invalid/org/repo']", "is remote"},
+		{"components: ['https://host.invalid/org/repo']", "is remote"},
+		{"resources: [a.yaml]\npatches: [{path: " + url + "}]", "is remote"},
+		{"resources: [a.yaml]\npatchesStrategicMerge: [" + url + "]", "is remote"},
+		{"configMapGenerator: [{name: a, files: ['key=" + url + "']}]", "is remote"},
+		{"configMapGenerator: [{name: a, envs: ['" + url + "']}]", "is remote"},
+		{"resources: [a.yaml]\nopenapi: {path: " + url + "}", "is remote"},
+		{"resources: [a.yaml]\ncrds: [" + url + "]", "is remote"},
+		{"resources: [a.yaml]\nreplacements: [{path: " + url + "}]", "is remote"},
+		{"resources: [a.yaml]\ntransformers: [t.yaml]", "k/t.yaml:4:7: http://"},
+		{"resources: [a.yaml]\ntransformers: [\"" + yamlInline(builtin) + "\"]", "is remote"},
+		{"resources: [../base]", "base/kustomization.yaml:1:13: http://"},
 	}
-	for text, want := range tests {
+	for _, tt := range tests {
+		text, want := tt.kustomization, tt.want
 		job := stagetest.NewJob(t, stagetest.Case{Files: map[string]string{
 			"k/kustomization.yaml": text, "k/a.yaml": configMap("a"), "k/t.yaml": builtin,
 			"base/kustomization.yaml": "resources: [" + url + "]",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,32 +19,32 @@ import (
 //
 // The types of the errors inside are lost, so the texts are read.
 var (
-	applyFailed = regexp.MustCompile(`\A(create|update|delete|exists) (` + description + `): (.*)\z`)
-	saysServer  = regexp.MustCompile(`\A(Creating|Updating|Deleting|Getting|Patching|Checking existence of) resource (` + description + `): API server says: (.*?) ?\(reason: (\w*)\)(?: \(hint: (.*)\))?\z`)
-	waitFailed  = regexp.MustCompile(`\Awaiting on (reconcile|delete) (` + description + `): (?:Finished waiting unsuccessfully|Errored): ?(.*)\z`)
-	waitedLong  = regexp.MustCompile(`\ATimed out waiting after (\S+) for resources: \[?(.*?)\]?\z`)
-	appliedLong = regexp.MustCompile(`\ATimed out waiting after (\S+): Last error: (.*)\z`)
-	objectLong  = regexp.MustCompile(`\AResource timed out waiting after (\S+)\z`)
-	owned       = regexp.MustCompile(`\AResource '(` + description + `)' is already associated with a different app '([^']+)'(?: namespace: (\S+))?`)
-	several     = regexp.MustCompile(`[;,] ?((?:create|update|delete|exists|waiting on \w+) ` + description + `: )`)
-	describing  = regexp.MustCompile(description)
-	selfNamed   = regexp.MustCompile(`\A[A-Za-z0-9.]+ "[^"]+" is (invalid: |forbidden: )`)
-	rejected    = regexp.MustCompile(`: Invalid value: .*?: field is immutable`)
-	bullet      = regexp.MustCompile(`\s*\n\s*-\s+`)
-	bulletBegin = regexp.MustCompile(`\A(?:[A-Za-z0-9_.\[\]"/-]+: |` + description + `)`)
+	applyFailed = pattern(`\A(create|update|delete|exists) (` + description + `): (.*)\z`)
+	saysServer  = pattern(`\A(Creating|Updating|Deleting|Getting|Patching|Checking existence of) resource (` + description + `): API server says: (.*?) ?\(reason: (\w*)\)(?: \(hint: (.*)\))?\z`)
+	waitFailed  = pattern(`\Awaiting on (reconcile|delete) (` + description + `): (?:Finished waiting unsuccessfully|Errored): ?(.*)\z`)
+	waitedLong  = pattern(`\ATimed out waiting after (\S+) for resources: \[?(.*?)\]?\z`)
+	appliedLong = pattern(`\ATimed out waiting after (\S+): Last error: (.*)\z`)
+	objectLong  = pattern(`\AResource timed out waiting after (\S+)\z`)
+	owned       = pattern(`\AResource '(` + description + `)' is already associated with a different app '([^']+)'(?: namespace: (\S+))?`)
+	several     = pattern(`[;,] ?((?:create|update|delete|exists|waiting on \w+) ` + description + `: )`)
+	describing  = pattern(description)
+	selfNamed   = pattern(`\A[A-Za-z0-9.]+ "[^"]+" is (invalid: |forbidden: )`)
+	rejected    = pattern(`: Invalid value: .*?: field is immutable`)
+	bullet      = pattern(`\s*\n\s*-\s+`)
+	bulletBegin = pattern(`\A(?:[A-Za-z0-9_.\[\]"/-]+: |` + description + `)`)
 )
 
 // flatten puts a text of several lines and bullets into one line. The library makes bullets of what
 // was separated by commas, also where the comma was within a sentence.
 func flatten(text string) string {
 	var b strings.Builder
-	for i, item := range bullet.Split(plain(text), -1) {
+	for i, item := range bullet().Split(plain(text), -1) {
 		item = strings.Join(strings.Fields(item), " ")
 		switch {
 		case i == 0:
 		case strings.HasSuffix(b.String(), ":"):
 			b.WriteString(" ")
-		case bulletBegin.MatchString(item):
+		case bulletBegin().MatchString(item):
 			b.WriteString("; ")
 		default:
 			b.WriteString(", ")
@@ -114,25 +113,25 @@ func (s *session) reduce(text string, out *screen) error {
 		return errors.Join(errs...)
 	}
 	text = flatten(text)
-	if m := waitedLong.FindStringSubmatch(text); m != nil {
+	if m := waitedLong().FindStringSubmatch(text); m != nil {
 		return s.timedOut(m[1], m[2], out)
 	}
-	if m := appliedLong.FindStringSubmatch(text); m != nil {
+	if m := appliedLong().FindStringSubmatch(text); m != nil {
 		return timeoutError{fmt.Sprintf("gave up after %s: %s", m[1], s.reduce(m[2], out))}
 	}
-	if m := applyFailed.FindStringSubmatch(text); m != nil {
+	if m := applyFailed().FindStringSubmatch(text); m != nil {
 		o, _ := parseObject(m[2])
 		return refused(o, m[1], m[len(m)-1])
 	}
-	if m := saysServer.FindStringSubmatch(text); m != nil {
+	if m := saysServer().FindStringSubmatch(text); m != nil {
 		o, _ := parseObject(m[2])
 		return refused(o, m[1], text)
 	}
-	if m := waitFailed.FindStringSubmatch(text); m != nil {
+	if m := waitFailed().FindStringSubmatch(text); m != nil {
 		o, _ := parseObject(m[2])
 		return s.unhealthy(o, m[1] == "delete", m[len(m)-1])
 	}
-	if m := owned.FindStringSubmatch(text); m != nil {
+	if m := owned().FindStringSubmatch(text); m != nil {
 		o, _ := parseObject(m[1])
 		app := m[6]
 		if m[7] != "" {
@@ -163,7 +162,7 @@ func list(text string) ([]string, bool) {
 		inner = flat
 	}
 	inner = strings.TrimSuffix(inner, "]")
-	at := several.FindAllStringSubmatchIndex(inner, -1)
+	at := several().FindAllStringSubmatchIndex(inner, -1)
 	if len(at) == 0 {
 		return nil, false
 	}
@@ -186,10 +185,10 @@ var participles = map[string]string{
 // refused says that the API server didn't do what was to be done with an object.
 func refused(o object, op, text string) error {
 	reason, hint := text, ""
-	if m := saysServer.FindStringSubmatch(text); m != nil {
+	if m := saysServer().FindStringSubmatch(text); m != nil {
 		text, reason, hint = m[7], m[8], m[9]
 	}
-	text = rejected.ReplaceAllString(selfNamed.ReplaceAllString(text, ""), ": field is immutable")
+	text = rejected().ReplaceAllString(selfNamed().ReplaceAllString(text, ""), ": field is immutable")
 	switch {
 	case strings.Contains(text, "field is immutable"):
 		hint = "delete the object first, or let kapp replace it: annotation kapp.k14s.io/update-strategy: fallback-on-replace"
@@ -209,7 +208,7 @@ func refused(o object, op, text string) error {
 
 // unhealthy says that an object didn't become what was waited for.
 func (s *session) unhealthy(o object, gone bool, text string) error {
-	if m := objectLong.FindStringSubmatch(text); m != nil {
+	if m := objectLong().FindStringSubmatch(text); m != nil {
 		return timeoutError{fmt.Sprintf("%s isn't ready after %s%s", o, m[1], s.why(o))}
 	}
 	state := "failed"
@@ -231,7 +230,7 @@ func (s *session) timedOut(limit, objects string, out *screen) error {
 		}
 	}
 	var lines []string
-	for _, text := range describing.FindAllString(objects, -1) {
+	for _, text := range describing().FindAllString(objects, -1) {
 		o, _ := parseObject(text)
 		w, want, pods := waits[o], "ready", s.why(o)
 		if w == nil {

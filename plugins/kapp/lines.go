@@ -1,7 +1,6 @@
 package kapp
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,18 +18,18 @@ import (
 //	4:05:06PM:  L ongoing: waiting on pod/web-1 (v1) namespace: x
 //	4:05:06PM:     ^ Pending: ImagePullBackOff
 var (
-	escapes   = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
-	clock     = regexp.MustCompile(`\A\d{1,2}:\d\d:\d\d[AP]M: `)
-	diffTitle = regexp.MustCompile(`\A@@ \S* ?` + description + ` @@\z`)
-	section   = regexp.MustCompile(`\A---- (applying|waiting)[^\[]*\[(\d+)/(\d+) done\] ----\z`)
-	applying  = regexp.MustCompile(`\A(create|update|delete|exists|noop) (` + description + `)\z`)
-	waiting   = regexp.MustCompile(`\A(ok|ongoing|fail|error): (reconcile|delete|noop) (` + description + `)\z`)
-	child     = regexp.MustCompile(`\A *L (ok|ongoing|fail|error|unknown): waiting on (` + description + `)\z`)
-	detail    = regexp.MustCompile(`\A *\^ (.+)\z`)
+	escapes   = pattern("\x1b\\[[0-9;]*[A-Za-z]")
+	clock     = pattern(`\A\d{1,2}:\d\d:\d\d[AP]M: `)
+	diffTitle = pattern(`\A@@ \S* ?` + description + ` @@\z`)
+	section   = pattern(`\A---- (applying|waiting)[^\[]*\[(\d+)/(\d+) done\] ----\z`)
+	applying  = pattern(`\A(create|update|delete|exists|noop) (` + description + `)\z`)
+	waiting   = pattern(`\A(ok|ongoing|fail|error): (reconcile|delete|noop) (` + description + `)\z`)
+	child     = pattern(`\A *L (ok|ongoing|fail|error|unknown): waiting on (` + description + `)\z`)
+	detail    = pattern(`\A *\^ (.+)\z`)
 )
 
 // plain takes the colours out of a text.
-func plain(text string) string { return escapes.ReplaceAllString(text, "") }
+func plain(text string) string { return escapes().ReplaceAllString(text, "") }
 
 // A wait is an object that kapp waits for.
 type wait struct {
@@ -49,12 +48,12 @@ func (w *wait) reason() string { return strings.Join(slices.Concat(w.own, w.chil
 
 // line reads one line of kapp's text.
 func (s *screen) line(text string) {
-	text = clock.ReplaceAllString(strings.TrimRight(plain(text), " "), "")
-	if m := detail.FindStringSubmatch(text); m != nil && s.current != nil {
+	text = clock().ReplaceAllString(strings.TrimRight(plain(text), " "), "")
+	if m := detail().FindStringSubmatch(text); m != nil && s.current != nil {
 		s.detail(m[1])
 		return
 	}
-	if m := child.FindStringSubmatch(text); m != nil && s.current != nil {
+	if m := child().FindStringSubmatch(text); m != nil && s.current != nil {
 		o, _ := parseObject(m[2])
 		s.current.below = o.kind + "/" + o.name
 		if m[1] == "ok" {
@@ -67,17 +66,17 @@ func (s *screen) line(text string) {
 	}
 	s.current = nil
 	switch {
-	case diffTitle.MatchString(text):
+	case diffTitle().MatchString(text):
 		s.diffs, s.inDiff = append(s.diffs, ""), true
-	case section.MatchString(text):
-		s.section(section.FindStringSubmatch(text))
-	case applying.MatchString(text):
-		m := applying.FindStringSubmatch(text)
+	case section().MatchString(text):
+		s.section(section().FindStringSubmatch(text))
+	case applying().MatchString(text):
+		m := applying().FindStringSubmatch(text)
 		if o, ok := parseObject(m[2]); ok && m[1] != "noop" && m[1] != "exists" {
 			s.applied[o] = m[1]
 		}
-	case waiting.MatchString(text):
-		m := waiting.FindStringSubmatch(text)
+	case waiting().MatchString(text):
+		m := waiting().FindStringSubmatch(text)
 		if o, ok := parseObject(m[3]); ok {
 			s.wait(o, m[1], m[2])
 		}

@@ -3,6 +3,7 @@ package kapp
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // An object is one Kubernetes object as kapp's texts describe it.
@@ -15,11 +16,16 @@ type object struct {
 // “namespace/x (v1) cluster”.
 const description = `([a-z0-9]+)/([^ ]+) \(([^ )]*)\) (?:namespace: ([a-z0-9.-]+)|cluster)`
 
-var onlyDescription = regexp.MustCompile(`\A` + description + `\z`)
+var onlyDescription = pattern(`\A` + description + `\z`)
+
+// pattern compiles a regular expression when it is first used: most commands need none of them.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
 
 // parseObject reads a description of an object.
 func parseObject(text string) (object, bool) {
-	m := onlyDescription.FindStringSubmatch(text)
+	m := onlyDescription().FindStringSubmatch(text)
 	if m == nil {
 		return object{}, false
 	}

@@ -2,7 +2,6 @@ package kapp
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -55,11 +54,11 @@ var (
 func (c command) allows(flag string) bool { return slices.Contains(c.allowed, flag) }
 
 // option is kapp-controller's form of a flag, which leaves no room for a second one.
-var option = regexp.MustCompile(`\A(--[a-z]+(?:-[a-z]+)*)=(.+)\z`)
+var option = pattern(`\A(--[a-z]+(?:-[a-z]+)*)=(.+)\z`)
 
 // check tells whether an option may be given, and returns the flag that it sets.
 func (c command) check(text string) (flag string, err error) {
-	m := option.FindStringSubmatch(text)
+	m := option().FindStringSubmatch(text)
 	if m == nil {
 		return "", fmt.Errorf("%q is not an option of the form --name=value", text)
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"strake.dev/strake/schema"
 )
@@ -19,24 +20,26 @@ var (
 )
 
 // knownKeys are the keys of a kbld Config; lists are taken for their items.
-var knownKeys = keys{
-	"apiVersion": nil, "kind": nil, "metadata": nil, "minimumRequiredVersion": nil, "keys": nil,
-	"sources": {
-		"image": nil, "imageRepo": nil, "path": nil, "buildkit": nil,
-		"docker":          {"build": with(dockerFields, "buildkit"), "buildx": dockerFields},
-		"kubectlBuildkit": {"build": with(dockerFields, "platform")},
-		"pack":            {"build": {"builder": nil, "buildpacks": nil, "clearCache": nil, "rawOptions": nil}},
-		"ko":              {"build": {"rawOptions": nil}},
-		"bazel":           {"run": {"target": nil, "rawOptions": nil}},
-	},
-	"overrides": {
-		"image": nil, "imageRepo": nil, "newImage": nil, "preresolved": nil, "origins": nil,
-		"tagSelection":      {"semver": {"constraints": nil, "prereleases": {"identifiers": nil}}},
-		"platformSelection": {"architecture": nil, "os": nil, "os.version": nil, "os.features": nil, "variant": nil, "features": nil},
-	},
-	"destinations": {"image": nil, "imageRepo": nil, "newImage": nil, "tags": nil},
-	"searchRules":  {"keyMatcher": matcherKeys, "valueMatcher": valueKeys, "updateStrategy": nil},
-}
+var knownKeys = sync.OnceValue(func() keys {
+	return keys{
+		"apiVersion": nil, "kind": nil, "metadata": nil, "minimumRequiredVersion": nil, "keys": nil,
+		"sources": {
+			"image": nil, "imageRepo": nil, "path": nil, "buildkit": nil,
+			"docker":          {"build": with(dockerFields, "buildkit"), "buildx": dockerFields},
+			"kubectlBuildkit": {"build": with(dockerFields, "platform")},
+			"pack":            {"build": {"builder": nil, "buildpacks": nil, "clearCache": nil, "rawOptions": nil}},
+			"ko":              {"build": {"rawOptions": nil}},
+			"bazel":           {"run": {"target": nil, "rawOptions": nil}},
+		},
+		"overrides": {
+			"image": nil, "imageRepo": nil, "newImage": nil, "preresolved": nil, "origins": nil,
+			"tagSelection":      {"semver": {"constraints": nil, "prereleases": {"identifiers": nil}}},
+			"platformSelection": {"architecture": nil, "os": nil, "os.version": nil, "os.features": nil, "variant": nil, "features": nil},
+		},
+		"destinations": {"image": nil, "imageRepo": nil, "newImage": nil, "tags": nil},
+		"searchRules":  {"keyMatcher": matcherKeys, "valueMatcher": valueKeys, "updateStrategy": nil},
+	}
+})
 
 func with(k keys, name string) keys {
 	more := maps.Clone(k)
@@ -45,7 +48,7 @@ func with(k keys, name string) keys {
 }
 
 // unknownKeys describes the keys that kbld ignores, which are often misspelt.
-func unknownKeys(config *schema.Node) []string { return unknownIn(config, knownKeys) }
+func unknownKeys(config *schema.Node) []string { return unknownIn(config, knownKeys()) }
 
 func unknownIn(n *schema.Node, known keys) []string {
 	if known == nil {

@@ -158,7 +158,7 @@ func TestServer(t *testing.T) {
 func TestExampleObjects(t *testing.T) {
 	client := cluster(t)
 	namespace := namespaceFor(t, client)
-	for _, file := range []string{"buildkitd.yaml", "buildkitd-rootless.yaml", "app.yaml"} {
+	for _, file := range []string{"buildkitd.yaml", "buildkitd-rootless.yaml", "app.yaml", "app-rbac.yaml"} {
 		text, err := os.ReadFile(examples + file)
 		if err != nil {
 			t.Fatal(err)

@@ -27,7 +27,7 @@ type Tool struct {
 // failed, after it has printed it. The error is the library's own. One that comes of the context's end is
 // printed as the context's cause.
 func (t Tool) Run(ctx context.Context, args []string) error {
-	lost := &loss{}
+	lost := &Loss{}
 	confUI := ui.NewConfUI(lost)
 	defer confUI.Flush()
 	err := t.call(ctx, confUI, args)
@@ -35,7 +35,7 @@ func (t Tool) Run(ctx context.Context, args []string) error {
 		confUI.PrintLinef("Succeeded")
 	}
 	if err == nil {
-		err = lost.error()
+		err = lost.Err()
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -58,17 +58,18 @@ func (t Tool) call(ctx context.Context, confUI *ui.ConfUI, args []string) (err e
 	return root.ExecuteContext(ctx)
 }
 
-// A loss remembers what the library's printing could not write, which it tells only its log.
-type loss struct {
+// A Loss is a logger for the library's printing that remembers what could not be written, which the
+// library tells only its log.
+type Loss struct {
 	mu  sync.Mutex
 	err error
 }
 
 // Debug ignores what is for the library's authors.
-func (*loss) Debug(string, string, ...any) {}
+func (*Loss) Debug(string, string, ...any) {}
 
 // Error is told why something could not be printed.
-func (l *loss) Error(_, _ string, args ...any) {
+func (l *Loss) Error(_, _ string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, arg := range slices.Backward(args) {
@@ -78,7 +79,8 @@ func (l *loss) Error(_, _ string, args ...any) {
 	}
 }
 
-func (l *loss) error() error {
+// Err is the first thing that could not be written; nil if all was.
+func (l *Loss) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err

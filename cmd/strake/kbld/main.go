@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"slices"
 	"strings"
-	"sync"
 
 	kbldcmd "carvel.dev/kbld/pkg/kbld/cmd"
 	kbldversion "carvel.dev/kbld/pkg/kbld/version"
@@ -17,6 +15,7 @@ import (
 	"github.com/cppforlife/go-cli-ui/ui"
 	"github.com/spf13/cobra"
 
+	"strake.dev/strake/cmd/strake/carvel"
 	"strake.dev/strake/internal/hook"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/plugins/kbld"
@@ -44,7 +43,7 @@ func Main(ctx context.Context, args []string, p Program) error {
 	// Without a version from the linker, the library knows its module's, in a form that it doesn't read.
 	kbldversion.Version = strings.TrimPrefix(kbldversion.Version, "v")
 
-	out := &outcome{}
+	out := &carvel.Loss{}
 	confUI := ui.NewConfUI(out)
 	c := &command{Program: p, ui: confUI}
 	c.hide, c.clean = pipeline.NewRedactor()
@@ -55,7 +54,7 @@ func Main(ctx context.Context, args []string, p Program) error {
 		confUI.ErrorLinef("kbld: Error: %s", c.bound(c.clean(uierrors.NewMultiLineError(layOut(err)).Error())))
 	}
 	confUI.Flush()
-	if lost := out.failure(); err == nil && lost != nil {
+	if lost := out.Err(); err == nil && lost != nil {
 		err = lost
 		fmt.Fprintf(p.Stderr, "kbld: Error: %v\n", err)
 	}
@@ -145,28 +144,4 @@ func parts(err error) []error {
 		all = append(all, parts(e)...)
 	}
 	return all
-}
-
-// An outcome remembers what the library's printing could not write, which it tells nobody else.
-type outcome struct {
-	mu   sync.Mutex
-	lost error
-}
-
-func (*outcome) Debug(string, string, ...any) {}
-
-func (o *outcome) Error(_, _ string, args ...any) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, arg := range slices.Backward(args) {
-		if err, ok := arg.(error); ok && o.lost == nil {
-			o.lost = fmt.Errorf("standard output: %w", err)
-		}
-	}
-}
-
-func (o *outcome) failure() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.lost
 }

@@ -144,6 +144,20 @@ func (c *wiredConn) Read(data []byte) (int, error) {
 	return n, err
 }
 
+// Write notices why its other end went away. In TLS 1.3 a client is done with the handshake before the
+// daemon has looked at its certificate: if it writes meanwhile, the daemon's alert is there to be read.
+func (c *wiredConn) Write(data []byte) (int, error) {
+	n, err := c.Conn.Write(data)
+	if err != nil && !c.closed.Load() {
+		const soon = time.Second
+		_ = c.SetReadDeadline(time.Now().Add(soon)) // without it, what was received is read all the same
+		if _, alert := c.Read(make([]byte, 1)); alert != nil {
+			return n, alert
+		}
+	}
+	return n, err
+}
+
 func (c *wiredConn) Close() error {
 	c.closed.Store(true)
 	return c.Conn.Close()

@@ -1,7 +1,6 @@
 package buildkit
 
 import (
-	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"strake.dev/strake/stages"
@@ -153,11 +151,6 @@ func (t *TLS) explain(err error) error {
 	case strings.Contains(text, "remote error: tls: "):
 		_, alert, _ := strings.Cut(text, "remote error: tls: ")
 		return stages.WithHint(fmt.Errorf("it doesn't accept the client's certificate: %s", alert), "is %s of %s signed by the authority that the daemon knows?", t.certificate, t.origin)
-	case t.certificate != "" && (strings.Contains(text, syscall.EPIPE.Error()) || strings.Contains(text, syscall.ECONNRESET.Error())):
-		// In TLS 1.3 the client is done first; if it writes before it has read the alert, that is lost.
-		_, reason, _ := strings.Cut(text, ": write: ")
-		return stages.WithHint(fmt.Errorf("it has closed the connection, as it does if it doesn't accept the client's certificate: %s", cmp.Or(reason, text)),
-			"is %s of %s signed by the authority that the daemon knows?", t.certificate, t.origin)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"strake.dev/strake/cmd/strake/checked"
 )
 
 // variables are all of strake's own, with the flag that each equals and a value for it.
@@ -41,7 +43,7 @@ func TestEnvironment(t *testing.T) {
 	seen := map[string]bool{}
 	for _, name := range []string{"run", "plan", "render", "build", "delete", "inspect", "validate", "plugins", "version"} {
 		for variable, v := range variables {
-			tool := &tool{out: &checkedWriter{}, getenv: func(n string) string {
+			tool := &tool{out: &checked.Writer{}, getenv: func(n string) string {
 				if n == variable {
 					return v.value
 				}
@@ -87,7 +89,7 @@ func find(t *testing.T, root *cobra.Command, name string) *cobra.Command {
 
 // Every command explains itself, and every variable that a flag names is in the table.
 func TestHelpIsComplete(t *testing.T) {
-	root := newRootCommand(&tool{out: &checkedWriter{}})
+	root := newRootCommand(&tool{out: &checked.Writer{}})
 	for _, cmd := range commandsOf(root) {
 		if cmd.Short == "" || cmd.Runnable() && !cmd.Hidden && cmd.Example == "" {
 			t.Errorf("%s: expected a short text and an example", cmd.CommandPath())

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"strake.dev/strake/cmd/strake/checked"
 	"strake.dev/strake/plugins"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -171,7 +172,7 @@ func callHere(ctx context.Context, env map[string]string, args ...string) called
 	var stdout, stderr bytes.Buffer
 	tool := &tool{
 		Program: Program{Version: "v1.2.3", Plugins: fakes},
-		in:      strings.NewReader(""), out: &checkedWriter{to: &stdout}, err: &stderr,
+		in:      strings.NewReader(""), out: &checked.Writer{To: &stdout}, err: &stderr,
 		getenv: func(name string) string { return env[name] },
 	}
 	code := tool.execute(ctx, args)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"strake.dev/strake/cmd/strake/checked"
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/plugins"
@@ -27,7 +28,7 @@ type Program struct {
 func Main(p Program) int {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
-	t := &tool{Program: p, in: os.Stdin, out: &checkedWriter{to: os.Stdout}, err: os.Stderr, getenv: os.Getenv}
+	t := &tool{Program: p, in: os.Stdin, out: &checked.Writer{To: os.Stdout}, err: os.Stderr, getenv: os.Getenv}
 	if n, args, ok := namesakeOf(os.Args); ok {
 		return exitCode(ctx, n.main(t, ctx, args))
 	}
@@ -45,7 +46,7 @@ func quiet() {
 type tool struct {
 	Program
 	in     io.Reader
-	out    *checkedWriter
+	out    *checked.Writer
 	err    io.Writer
 	getenv func(string) string
 }
@@ -53,8 +54,8 @@ type tool struct {
 // execute runs a command and returns the exit code.
 func (t *tool) execute(ctx context.Context, args []string) int {
 	err := t.call(ctx, newRootCommand(t), args)
-	if err == nil && t.out.err != nil {
-		err = fmt.Errorf("standard output: %w", t.out.err)
+	if err == nil && t.out.Err != nil {
+		err = fmt.Errorf("standard output: %w", t.out.Err)
 	}
 	t.printError(err)
 	return exitCode(ctx, err)
@@ -69,19 +70,4 @@ func (t *tool) call(ctx context.Context, root *cobra.Command, args []string) (er
 	}()
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
-}
-
-// A checkedWriter remembers the first error, so that a full disk behind standard output doesn't pass
-// for success.
-type checkedWriter struct {
-	to  io.Writer
-	err error
-}
-
-func (w *checkedWriter) Write(b []byte) (int, error) {
-	n, err := w.to.Write(b)
-	if w.err == nil {
-		w.err = err
-	}
-	return n, err
 }

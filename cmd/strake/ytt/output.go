@@ -11,11 +11,13 @@ import (
 	"carvel.dev/ytt/pkg/cmd/ui"
 	"carvel.dev/ytt/pkg/files"
 	"github.com/spf13/cobra"
+
+	"strake.dev/strake/cmd/strake/checked"
 )
 
 // run is what the library's own options do when they are run, but for the way to standard output.
 func (p *Program) run(cmd *cobra.Command, o *template.Options) error {
-	out := &checkedWriter{to: p.Stdout}
+	out := &checked.Writer{To: p.Stdout}
 	screen := ui.NewCustomWriterTTY(o.Debug, out, p.Stderr)
 	began := time.Now()
 	defer func() { screen.Debugf("total: %s\n", time.Since(began)) }()
@@ -48,8 +50,8 @@ func (p *Program) run(cmd *cobra.Command, o *template.Options) error {
 	default:
 		err = p.print(cmd, o, result, regular, screen, out)
 	}
-	if err == nil && out.err != nil {
-		err = fmt.Errorf("standard output: %w", out.err)
+	if err == nil && out.Err != nil {
+		err = fmt.Errorf("standard output: %w", out.Err)
 	}
 	return err
 }
@@ -103,18 +105,3 @@ func join(to io.Writer, rendered []files.OutputFile) error {
 }
 
 func isText(f files.OutputFile) bool { return f.Type() != files.TypeYAML }
-
-// A checkedWriter remembers the first error, which the library's printing tells nobody: a full disk
-// behind standard output must not pass for success.
-type checkedWriter struct {
-	to  io.Writer
-	err error
-}
-
-func (w *checkedWriter) Write(b []byte) (int, error) {
-	n, err := w.to.Write(b)
-	if w.err == nil {
-		w.err = err
-	}
-	return n, err
-}

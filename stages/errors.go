@@ -8,6 +8,9 @@ import (
 // ErrNoObject says that a Secret or ConfigMap which the configuration refers to doesn't exist.
 var ErrNoObject = errors.New("not found")
 
+// ErrNoRevision says that there is no recorded deploy of a number, or that its manifests weren't kept.
+var ErrNoRevision = errors.New("no such revision")
+
 // A LockError says that the lock file doesn't fit the run, under --locked.
 type LockError struct {
 	// Entry names the source or the image.

@@ -52,6 +52,14 @@ type Job struct {
 	// Values are the values given with --set, for steps that take values: dotted key paths and YAML
 	// values as they were typed. They win over what the configuration says.
 	Values map[string]string
+	// Origin tells where the manifests come from.
+	Origin Origin
+	// Rendered is the path of the file that holds the manifests, for messages; empty if there is none.
+	Rendered string
+	// Limits are what the user lets a deploy step do.
+	Limits Limits
+	// Version names strake and its version, for records of deploys.
+	Version string
 	// Transcript, if not nil, gets what a deploying tool prints by itself.
 	Transcript *Transcript
 	// Events is told what happens. It is never nil.

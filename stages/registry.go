@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -27,6 +28,9 @@ type Plugin struct {
 	// New binds a configuration; node is nil when none is given. It has no side effects. Problems of
 	// the configuration are schema.Diagnostics.
 	New func(node *schema.Node) (Step, error)
+	// Apps, of a deploy plugin, lists the apps of its kind that the cluster has in a namespace, or in
+	// all of them if that is empty.
+	Apps func(ctx context.Context, namespace string) ([]DeployedApp, error)
 }
 
 // Define returns a plugin whose configuration is a C, a struct. Decoding, defaults and diagnostics

@@ -91,4 +91,11 @@ type Object struct {
 	Reason string `json:"reason,omitempty"`
 	// Created is in RFC 3339.
 	Created string `json:"created,omitempty"`
+	// UID and Parent are the object's own UID and that of the object that it belongs to, for a tree.
+	UID    string `json:"uid,omitempty"`
+	Parent string `json:"parent,omitempty"`
+	// Images are those that a workload or pod runs.
+	Images []string `json:"images,omitempty"`
+	// Drift says what somebody else has changed since the object was deployed.
+	Drift string `json:"drift,omitempty"`
 }

@@ -8,7 +8,7 @@ import (
 	"strake.dev/strake/stages"
 )
 
-// A target is where an app is deployed to and with which identity, by kapp-controller's rules.
+// A target is where an app is deployed to and with which identity.
 type target struct {
 	cluster *kube.Cluster
 	// app is the name of the app, and of its record.
@@ -20,22 +20,9 @@ type target struct {
 }
 
 func (s *step) target(ctx context.Context, job *stages.Job) (target, error) {
-	t := target{cluster: s.cluster, app: cmp.Or(job.App.Record, job.App.Name), record: job.App.Namespace, objects: job.App.Namespace}
-	id := job.App.Identity
-	var err error
-	switch {
-	case id.Cluster != nil:
-		if t.cluster, err = s.cluster.FromSecret(ctx, job.Objects, *id.Cluster.KubeconfigSecretRef); err != nil {
-			return target{}, err
-		}
-		// kapp-controller doesn't know the App's namespace to exist in the other cluster.
-		t.record = cmp.Or(id.Cluster.Namespace, t.cluster.Namespace(), "default")
-		t.objects = t.record
-	case id.ServiceAccountName != "":
-		if t.cluster, err = s.cluster.ServiceAccount(ctx, job.App.Namespace, id.ServiceAccountName); err != nil {
-			return target{}, err
-		}
+	p, err := s.cluster.Place(ctx, job.App, job.Objects)
+	if err != nil {
+		return target{}, err
 	}
-	t.objects = cmp.Or(id.DefaultNamespace, t.objects)
-	return t, nil
+	return target{cluster: p.Cluster, app: cmp.Or(job.App.Record, job.App.Name), record: p.Record, objects: p.Objects}, nil
 }

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // A Proof records how a deploy has left an app's objects, so that a later one can tell from their
@@ -44,8 +42,8 @@ type seen struct {
 	settled bool
 }
 
-// Add records an object as it was read at a time. wanted is a digest of what the manifests want it to
-// be.
+// Add records an object as it was read. read is a time of the server's clock before that, such as that
+// of a write. wanted is a digest of what the manifests want the object to be.
 func (p *Proof) Add(o Object, read time.Time, wanted string) {
 	if p.objects == nil {
 		p.objects = map[digest]seen{}
@@ -55,7 +53,7 @@ func (p *Proof) Add(o Object, read time.Time, wanted string) {
 	}
 	p.objects[o.Key().digest()] = seen{
 		version: digestOf(string(o.UID), o.ResourceVersion), state: digestOf(State(&o.ObjectMeta)), wanted: digestOf(wanted),
-		settled: settled(&o.ObjectMeta, metav1.NewTime(read)),
+		settled: settled(&o.ObjectMeta, read),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -50,15 +51,14 @@ func compareEntries(a, b *metav1.ManagedFieldsEntry) int {
 	return 0
 }
 
-// settled tells whether a later write of anybody would show in the state, as of the moment at which
-// the metadata was read.
-func settled(m *metav1.ObjectMeta, read metav1.Time) bool {
+// settled tells whether a later write of anybody would show in the state of metadata that was read at a
+// time of the server's clock.
+func settled(m *metav1.ObjectMeta, read time.Time) bool {
 	if m.Generation > 0 {
 		return true
 	}
 	for _, f := range m.ManagedFields {
-		// One second for the resolution of the times, one for clocks that differ.
-		if f.Subresource != "status" && f.Time != nil && read.Sub(f.Time.Time).Seconds() < 2 {
+		if f.Subresource != "status" && f.Time != nil && read.Sub(f.Time.Time) < time.Second {
 			return false
 		}
 	}

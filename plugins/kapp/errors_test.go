@@ -16,7 +16,7 @@ func testSession(t testing.TB) *session {
 	t.Helper()
 	return &session{
 		ctx: t.Context(), target: target{cluster: kube.New(kube.Options{Kubeconfig: "/does/not/exist"})},
-		clients: &clients{core: fake.NewClientset()},
+		clients: &clients{core: fake.NewClientset(), types: &types{}},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -285,10 +286,8 @@ func TestLost(t *testing.T) {
 func TestRights(t *testing.T) {
 	forbid := func(verbs ...string) func(string) error {
 		return func(verb string) error {
-			for _, v := range verbs {
-				if v == verb {
-					return apierrors.NewForbidden(leases, "app", errors.New("no "+verb))
-				}
+			if slices.Contains(verbs, verb) {
+				return apierrors.NewForbidden(leases, "app", errors.New("no "+verb))
 			}
 			return nil
 		}

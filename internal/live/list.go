@@ -19,6 +19,8 @@ import (
 // A Kind is a type of objects as requests name it.
 type Kind struct {
 	schema.GroupVersionResource
+	// Kind is the name of the kind, as in manifests.
+	Kind       string
 	Namespaced bool
 }
 
@@ -114,4 +116,21 @@ func (r *Reader) in(ctx context.Context, kind Kind, namespace string, selector l
 		}
 	}
 	return objects, nil
+}
+
+// manyNames is the number of objects up to which a list of names is cheaper than asking for some.
+const manyNames = 500
+
+// Names returns the names of a kind's objects in a namespace, whoever they belong to. whole is false if
+// there are so many that they weren't all listed.
+func (r *Reader) Names(ctx context.Context, gvr schema.GroupVersionResource, namespace string) (names map[string]bool, whole bool, err error) {
+	list, err := r.client.Resource(gvr).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: manyNames})
+	if err != nil {
+		return nil, false, fmt.Errorf("list of %s: %w", gvr.GroupResource(), err)
+	}
+	names = make(map[string]bool, len(list.Items))
+	for i := range list.Items {
+		names[list.Items[i].Name] = true
+	}
+	return names, list.Continue == "", nil
 }

@@ -168,6 +168,13 @@ func (m *Mirror) Deleted(kind Kind, namespace, name, uid string) {
 	}
 }
 
+// Gone tells whether an object that was there is gone.
+func (m *Mirror) Gone(uid string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone[uid]
+}
+
 func key(kind Kind, namespace, name string) Key {
 	return Key{Group: kind.Group, Resource: kind.Resource, Namespace: namespace, Name: name}
 }
@@ -209,4 +216,9 @@ func (m *Mirror) lost(kind Kind, o any) {
 func newer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order > 0
+}
+
+// Newer tells whether a copy of an object isn't older than another.
+func Newer(o, than *unstructured.Unstructured) bool {
+	return o.GetUID() != than.GetUID() || !newer(than.GetResourceVersion(), o.GetResourceVersion())
 }

@@ -7,70 +7,78 @@ import (
 
 	cmdcore "carvel.dev/kapp/pkg/kapp/cmd/core"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
 	"strake.dev/strake/internal/kube"
+	"strake.dev/strake/internal/live"
 	"strake.dev/strake/stages"
 )
 
-// clients give kapp's library its access to the cluster: with our identity, bound to our context,
-// over one pool of connections.
+// clients are the access to the cluster: with our identity, bound to our context, over one pool of
+// connections. They also are what kapp's own checks get their access from.
 type clients struct {
-	config *rest.Config
-	http   *http.Client
-	core   kubernetes.Interface
-	types  *types
-	events stages.Observer
+	config  *rest.Config
+	http    *http.Client
+	core    kubernetes.Interface
+	dynamic dynamic.Interface
+	meta    *live.Reader
+	types   *types
+	events  stages.Observer
 }
 
 var _ cmdcore.DepsFactory = (*clients)(nil)
 
-func newClients(ctx context.Context, cluster *kube.Cluster, f *flags, events stages.Observer) (*clients, error) {
-	config, err := cluster.Config(ctx)
-	if err != nil {
-		return nil, err
+// connect makes the clients ready for use. It makes no request.
+func (c *clients) connect(ctx context.Context, cluster *kube.Cluster, f *flags, events stages.Observer) (err error) {
+	if c.config, err = cluster.Config(ctx); err != nil {
+		return err
 	}
 	if f.qps > 0 {
-		config.QPS, config.Burst = f.qps, max(f.burst, 1)
+		c.config.QPS, c.config.Burst = f.qps, max(f.burst, 1)
 	}
-	c := &clients{config: config, events: events}
-	if c.http, err = rest.HTTPClientFor(config); err != nil {
-		return nil, err
-	}
-	if c.core, err = kubernetes.NewForConfigAndClient(config, c.http); err != nil {
-		return nil, err
-	}
+	c.events = events
 	c.config.WarningHandler = &warnings{events: events}
-	c.types, err = loadTypes(c.core.Discovery())
-	if err != nil {
-		return nil, cluster.Explain(err)
+	if c.http, err = rest.HTTPClientFor(c.config); err != nil {
+		return err
 	}
-	return c, nil
+	if c.core, err = kubernetes.NewForConfigAndClient(c.config, c.http); err != nil {
+		return err
+	}
+	if c.dynamic, err = dynamic.NewForConfigAndClient(c.config, c.http); err != nil {
+		return err
+	}
+	quiet := rest.CopyConfig(c.config)
+	quiet.WarningHandler = rest.NoWarnings{}
+	if c.meta, err = live.NewReader(quiet, c.http); err != nil {
+		return err
+	}
+	known, err := cluster.Discovery(ctx)
+	if err != nil {
+		return err
+	}
+	c.types = &types{discovery: known}
+	return nil
 }
 
 // DynamicClient returns a client for objects of any type.
 func (c *clients) DynamicClient(opts cmdcore.DynamicClientOpts) (dynamic.Interface, error) {
-	config := rest.CopyConfig(c.config)
-	if !opts.Warnings {
-		config.WarningHandler = rest.NoWarnings{}
+	if opts.Warnings {
+		return c.dynamic, nil
 	}
+	config := rest.CopyConfig(c.config)
+	config.WarningHandler = rest.NoWarnings{}
 	return dynamic.NewForConfigAndClient(config, c.http)
 }
 
-// CoreClient returns a client for the built-in types, whose first question for the server's types is
-// answered from what is known already.
-func (c *clients) CoreClient() (kubernetes.Interface, error) {
-	known := &knowingDiscovery{DiscoveryInterfaces: c.core.Discovery(), known: c.types}
-	return knowingClient{podClient{c.core, c.events}, known}, nil
-}
+// CoreClient returns a client for the built-in types.
+func (c *clients) CoreClient() (kubernetes.Interface, error) { return c.core, nil }
 
 // RESTMapper maps types to paths.
 func (c *clients) RESTMapper() (meta.RESTMapper, error) {
-	return restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(c.core.Discovery())), nil
+	return restmapper.NewDeferredDiscoveryRESTMapper(c.types.discovery), nil
 }
 
 // ConfigureWarnings is for kapp's own flag, which isn't offered here: warnings are always events.

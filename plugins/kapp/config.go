@@ -62,8 +62,8 @@ func validate(cmd command, options *schema.Node) error {
 	return found.Err()
 }
 
-// args are the flags that the fields stand for; options given raw come after them and win.
-func (c Config) args() []string {
+// deployArgs are the flags of a deploy: those that the fields stand for, then those given raw, which win.
+func (c Config) deployArgs() []string {
 	var args []string
 	if c.IntoNs != "" {
 		args = append(args, "--into-ns="+c.IntoNs)
@@ -71,5 +71,13 @@ func (c Config) args() []string {
 	for _, m := range c.MapNs {
 		args = append(args, fmt.Sprintf("--map-ns=%s", m))
 	}
-	return args
+	return append(args, c.RawOptions...)
+}
+
+// args are the flags of another command.
+func (c *CommandConfig) args() []string {
+	if c == nil {
+		return nil
+	}
+	return c.RawOptions
 }

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/stages"
 	"strake.dev/strake/stages/stagetest"
@@ -61,24 +59,6 @@ func TestAllowed(t *testing.T) {
 			if _, err := cmd.check(name + "=" + value); err != nil {
 				t.Errorf("kapp %s: %v", cmd.name, err)
 			}
-		}
-	}
-}
-
-func TestIntervals(t *testing.T) {
-	for args, want := range map[string][2]string{
-		"":                          {"500ms", "500ms"},
-		"--wait-check-interval=4s":  {"500ms", "4s"},
-		"--apply-check-interval=2s": {"2s", "500ms"},
-	} {
-		f := deployOptions.flags(nil, nil)
-		if err := f.parse(strings.Fields(args)); err != nil {
-			t.Fatal(err)
-		}
-		a := f.deploy.ApplyFlags
-		got := [2]string{a.ApplyingChangesOpts.CheckInterval.String(), a.WaitingChangesOpts.CheckInterval.String()}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", args, diff)
 		}
 	}
 }

@@ -1,132 +1,339 @@
 package kapp
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
-	cmdapp "carvel.dev/kapp/pkg/kapp/cmd/app"
+	ctlapp "carvel.dev/kapp/pkg/kapp/app"
+	ctlcap "carvel.dev/kapp/pkg/kapp/clusterapply"
+	ctlres "carvel.dev/kapp/pkg/kapp/resources"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"strake.dev/strake/internal/access"
 	"strake.dev/strake/stages"
 )
 
-// deploy finds out what there is to do, and does it. kapp's own deploy writes to the app's record
-// even when nothing has changed, and before it has looked at the manifests; so it is asked first
-// what it would do, which writes nothing, and is started only when that is possible and something.
-func (s *session) deploy(c Config, m stages.Manifests) (stages.Result, error) {
-	found, err := s.preflight(c, m)
-	if err != nil {
-		return stages.Result{}, err
+// A rollout is one deploy, from what is known before it to the changes that it takes.
+type rollout struct {
+	s *session
+	// record is the app's own, or that of its former name; nil for a new app.
+	record *record
+	app    *ctlapp.RecordedApp
+	meta   ctlapp.Meta
+	want   *desired
+	there  *existing
+	set    *changeSet
+	found  *findings
+}
+
+// survey finds out what there is to do, and everything that stands against it. It writes nothing.
+func (s *session) survey(rec *record) (*rollout, error) {
+	d := &rollout{s: s, record: rec, app: s.app(s.target.app), found: s.newFindings()}
+	var err error
+	if d.want, err = parse(s.job.Manifests); err != nil {
+		return nil, err
 	}
-	ask := newScreen(s.events)
-	transcribe(ask, s.transcript)
-	pending, only, err := s.diff(c, m, ask, false)
-	switch {
-	case err != nil:
-		return stages.Result{}, err
-	case !pending:
-		s.associate(s.appFlags())
-		return stages.Result{Skipped: fmt.Sprintf("nothing to apply: %s up to date", count(found.objects, "object is", "objects are"))}, nil
-	case only:
-		return stages.Result{Skipped: fmt.Sprintf("nothing was applied: rawOptions has --diff-run; %s", count(len(ask.rows), "change is", "changes are")+" pending")}, nil
+	f := s.flags.deploy.DeployFlags
+	if len(d.want.resources) == 0 && !f.Patch && !f.AllowEmpty && !s.job.Limits.AllowEmpty {
+		return nil, stages.WithHint(fmt.Errorf("the manifests hold no object: everything that is deployed would be deleted"),
+			"use “strake delete” for that, or allow it with --allow-empty or the raw option --dangerous-allow-empty-list-of-resources=true")
 	}
-	if found.createRecordNamespace {
-		if err := s.createNamespace(s.target.record); err != nil {
-			return stages.Result{}, err
+	if d.record == nil && s.former() != "" {
+		if d.record, err = s.readRecord(s.former()); err != nil {
+			return nil, err
 		}
 	}
-	out := newScreen(s.events)
-	transcribe(out, s.transcript)
-	f, err := s.prepare(out, c.args()...)
+	d.want.resources = s.knownTypes(d.want.resources, d.found)
+	if err := s.place(d.want); err != nil {
+		return nil, err
+	}
+	s.ownRecord(d.want.resources, d.found)
+	s.tooLarge(d.want.resources, d.found)
+	if err := s.checkNamespaces(d.want.resources, d.found); err != nil {
+		return nil, err
+	}
+	if d.record != nil {
+		d.meta = d.record.meta
+	} else {
+		if _, err := d.app.CreateOrUpdate("", nil, true); err != nil {
+			return nil, s.explain(err)
+		}
+		if d.meta, err = d.app.Meta(); err != nil {
+			return nil, s.explain(err)
+		}
+	}
+	if err := s.label(d.want, d.meta); err != nil {
+		return nil, err
+	}
+	if err := d.look(); err != nil {
+		return nil, err
+	}
+	if err := d.found.err(); err != nil {
+		return nil, err
+	}
+	if err := d.compare(); err != nil {
+		return nil, err
+	}
+	if err := d.permitted(); err != nil {
+		return nil, err
+	}
+	return d, d.found.err()
+}
+
+// look finds out what the cluster has.
+func (d *rollout) look() (err error) {
+	s := d.s
+	proof := d.record.proofFor(s)
+	d.there, err = s.look(d.meta, d.want, d.record == nil, d.found.missing, proof, d.found)
+	return err
+}
+
+// compare finds the changes, leaving out what is known to be as it has to be.
+func (d *rollout) compare() (err error) {
+	want := slices.DeleteFunc(slices.Clone(d.want.resources), func(r ctlres.Resource) bool { return d.there.same[keyOf(r)] })
+	if d.set, err = d.s.compare(d.there.resources, want, d.want.conf); err != nil {
+		return err
+	}
+	deleted := 0
+	for _, c := range d.set.changes {
+		if c.ApplyOp() == ctlcap.ClusterChangeApplyOpDelete {
+			deleted++
+		}
+	}
+	if d.s.flags.deploy.DeployFlags.AllowEmpty || d.s.job.Limits.AllowEmpty && len(d.want.resources) == 0 {
+		return nil
+	}
+	return d.s.job.Limits.Prune(deleted, d.there.owned)
+}
+
+// permitted finds rights that the identity lacks for the changes.
+func (d *rollout) permitted() error {
+	var needs []access.Need
+	for _, c := range d.set.changes {
+		if !c.writes() {
+			continue
+		}
+		r := c.Resource()
+		t, err := d.s.clients.types.Find(r)
+		if err != nil || d.found.missing[r.Namespace()] {
+			continue // it comes with the manifests: who may make it can't be asked yet
+		}
+		need := access.Need{Verb: c.op(), Group: t.GroupVersionResource.Group, Resource: t.Resource, Namespace: r.Namespace()}
+		if !slices.Contains(needs, need) {
+			needs = append(needs, need)
+		}
+	}
+	if d.record == nil && !d.found.missing[d.s.target.record] {
+		needs = append(needs, access.Need{Verb: "create", Resource: "configmaps", Namespace: d.s.target.record})
+	}
+	missing, err := access.Missing(d.s.ctx, d.s.clients.core, needs)
+	if err != nil {
+		return fmt.Errorf("rights of the deploying identity: %w", d.s.explain(err))
+	}
+	for _, n := range missing {
+		d.found.add(d.first(n), hintForbidden, "can't be applied: the deploying identity has no right to %s", n)
+	}
+	return nil
+}
+
+// first is an object that a right is needed for.
+func (d *rollout) first(n access.Need) ctlres.Resource {
+	for _, c := range d.set.changes {
+		r := c.Resource()
+		if t, err := d.s.clients.types.Find(r); err == nil && c.op() == n.Verb && t.Resource == n.Resource && r.Namespace() == n.Namespace {
+			return r
+		}
+	}
+	return nil
+}
+
+// former is the name that kapp-controller gave an App's app in earlier versions.
+func (s *session) former() string {
+	if s.job.App.Record == "" || s.job.App.Record == s.job.App.Name {
+		return ""
+	}
+	return s.job.App.Name + "-ctrl"
+}
+
+// pending counts the changes.
+func (d *rollout) pending() int { return len(d.set.changes) }
+
+// deploy finds out what there is to do, and does it.
+func (s *session) deploy() (stages.Result, error) {
+	rec, err := s.readRecord(s.target.app)
 	if err != nil {
 		return stages.Result{}, err
 	}
-	f.deploy.DiffFlags.Changes, f.deploy.DiffFlags.ChangesYAML = false, false
-	f.use(m)
-	err = call(s.ctx, f.deploy.Run)
-	out.finish(err)
-	s.associate(s.appFlags())
-	return stages.Result{}, s.explain(err, out)
+	if n, ok := s.upToDate(rec); ok {
+		s.associate(rec.meta)
+		return upToDate(n), nil
+	}
+	d, err := s.survey(rec)
+	if err != nil {
+		return stages.Result{}, err
+	}
+	s.print(d)
+	switch {
+	case d.pending() == 0:
+		s.associate(d.meta)
+		if d.record != nil {
+			s.prove(d)
+		}
+		return upToDate(len(d.want.resources)), nil
+	case s.flags.deploy.DiffFlags.Run:
+		return stages.Result{Skipped: fmt.Sprintf("nothing was applied: rawOptions has --diff-run; %s pending",
+			count(d.pending(), "change is", "changes are"))}, nil
+	}
+	return s.locked(func(waited bool) (stages.Result, error) {
+		now, err := s.readRecord(s.target.app)
+		if err != nil {
+			return stages.Result{}, err
+		}
+		if waited || !now.same(rec) {
+			// Whoever had the lock may have changed everything.
+			if d, err = s.survey(now); err != nil {
+				return stages.Result{}, err
+			}
+			if d.pending() == 0 {
+				return upToDate(len(d.want.resources)), nil
+			}
+		}
+		return stages.Result{}, d.carryOut()
+	})
+}
+
+func upToDate(n int) stages.Result {
+	return stages.Result{Skipped: fmt.Sprintf("nothing to apply: %s up to date", count(n, "object is", "objects are"))}
+}
+
+// carryOut makes the changes, within kapp's record of them.
+func (d *rollout) carryOut() error {
+	s, f := d.s, d.s.flags.deploy
+	if d.found.createRecordNamespace {
+		if err := s.createNamespace(s.target.record); err != nil {
+			return err
+		}
+	}
+	if err := d.enter(); err != nil {
+		return err
+	}
+	used := append(slices.Clone(d.want.resources), d.there.resources...)
+	if err := d.use(used); err != nil {
+		return err
+	}
+	stop := s.followLogs(d)
+	defer stop()
+	touch := ctlapp.Touch{
+		App: d.app, Description: "update: " + d.set.summary(), Namespaces: d.want.namespaces,
+		IgnoreSuccessErr: true, AppChangesMaxToKeep: f.DeployFlags.AppChangesMaxToKeep,
+	}
+	err := d.recorded(func() error {
+		return touch.Do(func() error {
+			if err := s.apply(d.set, d.meta, s.namespaces(d.meta, d.want)); err != nil {
+				return err
+			}
+			return d.use(d.want.resources)
+		})
+	})
+	s.associate(d.meta)
+	if err != nil {
+		return err
+	}
+	s.prove(d)
+	// What can't be cleaned up now is cleaned up by a later deploy.
+	_, _, _ = d.app.GCChanges(f.DeployFlags.AppChangesMaxToKeep, nil)
+	return nil
+}
+
+// enter makes the app's record, or gives it its name and labels.
+func (d *rollout) enter() error {
+	s := d.s
+	labels, err := s.flags.deploy.LabelFlags.AsMap()
+	if err != nil {
+		return s.explain(err)
+	}
+	if d.record != nil && d.record.config.Name == s.target.app && len(labels) == 0 {
+		return nil
+	}
+	d.app = s.app(s.target.app)
+	isNew, err := d.app.CreateOrUpdate(s.former(), labels, false)
+	if err != nil {
+		return fmt.Errorf("record of the app: %w", s.explain(err))
+	}
+	if d.meta, err = d.app.Meta(); err != nil {
+		return s.explain(err)
+	}
+	if !isNew {
+		return nil
+	}
+	// The label of a new app is drawn with its record.
+	if d.want, err = parse(s.job.Manifests); err != nil {
+		return err
+	}
+	if err := s.place(d.want); err != nil {
+		return err
+	}
+	if err := s.label(d.want, d.meta); err != nil {
+		return err
+	}
+	if d.found.createRecordNamespace {
+		if err := d.look(); err != nil {
+			return err
+		}
+	}
+	return d.compare()
+}
+
+// use notes in the record which kinds of objects the app has, if that isn't there already.
+func (d *rollout) use(rs []ctlres.Resource) error {
+	gks := groupKinds(rs)
+	var gvs []schema.GroupVersion
+	for _, r := range rs {
+		if gv := r.GroupVersion(); !slices.Contains(gvs, gv) {
+			gvs = append(gvs, gv)
+		}
+	}
+	if d.meta.UsedGKs != nil && sameSet(*d.meta.UsedGKs, gks) && sameSet(d.meta.UsedGVs, gvs) {
+		return nil
+	}
+	if err := d.app.UpdateUsedGVsAndGKs(gvs, gks); err != nil {
+		return fmt.Errorf("record of the app: %w", d.s.explain(err))
+	}
+	d.meta.UsedGKs, d.meta.UsedGVs = &gks, gvs
+	return nil
+}
+
+func sameSet[T comparable](a, b []T) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(x T) bool { return !slices.Contains(b, x) })
 }
 
 // plan lists what deploy would change.
-func (s *session) plan(c Config, m stages.Manifests) ([]stages.Change, error) {
-	found, err := s.preflight(c, m)
+func (s *session) plan() ([]stages.Change, *rollout, error) {
+	rec, err := s.readRecord(s.target.app)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	out := newScreen(s.events)
-	if _, _, err := s.diff(c, m, out, true); err != nil {
-		return nil, err
+	if n, ok := s.upToDate(rec); ok {
+		stages.Log(s.events, count(n, "object is", "objects are")+" up to date")
+		return nil, nil, nil
 	}
-	changes := make([]stages.Change, 0, len(out.rows))
-	for i, r := range out.rows {
-		change := r.change()
-		if i < len(out.diffs) {
-			change.Diff = out.diffs[i]
-		}
-		changes = append(changes, change)
+	d, err := s.survey(rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	changes := make([]stages.Change, 0, len(d.set.changes))
+	for _, c := range d.set.changes {
+		told := c.tell()
+		told.Diff = c.text(d.set.mask)
+		changes = append(changes, told)
 	}
 	if len(changes) == 0 {
-		stages.Log(s.events, count(found.objects, "object is", "objects are")+" up to date")
+		stages.Log(s.events, count(len(d.want.resources), "object is", "objects are")+" up to date")
 	}
-	return changes, nil
-}
-
-// diff lets kapp compare manifests and cluster. It tells whether there is something to do, and
-// whether the options allow no more than asking.
-func (s *session) diff(c Config, m stages.Manifests, out *screen, text bool) (pending, only bool, err error) {
-	f, err := s.prepare(out, c.args()...)
-	if err != nil {
-		return false, false, err
-	}
-	only = f.deploy.DiffFlags.Run
-	f.deploy.DiffFlags.Run, f.deploy.DiffFlags.ExitStatus = true, true
-	f.deploy.DiffFlags.Changes, f.deploy.DiffFlags.ChangesYAML = text, false
-	f.use(m)
-	err = call(s.ctx, f.deploy.Run)
-	if status := (cmdapp.DeployDiffExitStatus{}); errors.As(err, &status) {
-		return !status.HasNoChanges, only, nil
-	}
-	if err == nil {
-		err = errors.New("kapp's library didn't tell whether there are changes")
-	}
-	return false, only, s.explain(err, out)
-}
-
-// use makes kapp deploy the manifests.
-func (f *flags) use(m stages.Manifests) {
-	f.followLogs(m)
-	f.deploy.FileSystem = manifestsFS(m)
-	f.deploy.FileFlags.Files = []string{manifestsName}
-}
-
-// change is what a row of kapp's table of changes says.
-func (r row) change() stages.Change {
-	o := r.object()
-	change := stages.Change{Op: r.text("op"), Kind: r.text("kind"), Namespace: o.namespace, Name: o.name}
-	switch change.Op {
-	case "":
-		// kapp only waits for such an object.
-		change.Op, change.Reason = "noop", "not ready yet"
-		if info := r.text("reconcile_info"); info != "" {
-			change.Reason += ": " + info
-		}
-	case "create":
-		change.Reason = "not in the cluster"
-	case "update":
-		change.Reason = "differs from the cluster"
-	case "delete":
-		change.Reason = "no longer in the manifests"
-	case "exists":
-		change.Reason = "has to be made by somebody else"
-	}
-	if strategy := r.text("op_strategy"); strategy != "" {
-		change.Reason += " (" + strategy + ")"
-	}
-	return change
+	return changes, d, nil
 }
 
 // createNamespace makes the namespace of the record when the manifests bring it themselves: kapp

@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	ctlcap "carvel.dev/kapp/pkg/kapp/clusterapply"
+	ctlres "carvel.dev/kapp/pkg/kapp/resources"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"strake.dev/strake/internal/why"
 	"strake.dev/strake/stages"
 )
 
@@ -21,13 +26,6 @@ import (
 var (
 	applyFailed = pattern(`\A(create|update|delete|exists) (` + description + `): (.*)\z`)
 	saysServer  = pattern(`\A(Creating|Updating|Deleting|Getting|Patching|Checking existence of) resource (` + description + `): API server says: (.*?) ?\(reason: (\w*)\)(?: \(hint: (.*)\))?\z`)
-	waitFailed  = pattern(`\Awaiting on (reconcile|delete) (` + description + `): (?:Finished waiting unsuccessfully|Errored): ?(.*)\z`)
-	waitedLong  = pattern(`\ATimed out waiting after (\S+) for resources: \[?(.*?)\]?\z`)
-	appliedLong = pattern(`\ATimed out waiting after (\S+): Last error: (.*)\z`)
-	objectLong  = pattern(`\AResource timed out waiting after (\S+)\z`)
-	owned       = pattern(`\AResource '(` + description + `)' is already associated with a different app '([^']+)'(?: namespace: (\S+))?`)
-	several     = pattern(`[;,] ?((?:create|update|delete|exists|waiting on \w+) ` + description + `: )`)
-	describing  = pattern(description)
 	selfNamed   = pattern(`\A[A-Za-z0-9.]+ "[^"]+" is (invalid: |forbidden: )`)
 	rejected    = pattern(`: Invalid value: .*?: field is immutable`)
 	bullet      = pattern(`\s*\n\s*-\s+`)
@@ -63,62 +61,57 @@ func (e timeoutError) Error() string { return e.text }
 func (e timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
 // explain turns an error of kapp's library into what a user wants to know: the object, the reason,
-// and what to do. out is what was seen before it; it may be nil.
-func (s *session) explain(err error, out *screen) error {
+// and what to do.
+func (s *session) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case s.ctx.Err() != nil:
-		return s.stoppedWaiting(out)
+		return context.Cause(s.ctx)
 	}
 	if better := s.target.cluster.Explain(err); stages.Hint(better) != "" {
 		return better
 	}
-	reduced := s.reduce(err.Error(), out)
+	if _, told := errors.AsType[timeoutError](err); told {
+		return err
+	}
+	reduced := s.reduce(err.Error())
 	if apierrors.IsForbidden(err) && stages.Hint(reduced) == "" {
 		return stages.WithHint(reduced, "%s", hintForbidden)
 	}
 	return reduced
 }
 
-// stoppedWaiting adds to the end of the context what was being waited for.
-func (s *session) stoppedWaiting(out *screen) error {
-	err := s.ctx.Err()
-	if out == nil {
-		return err
-	}
+// interrupted adds to the end of the context what was being waited for.
+func (s *session) interrupted(tracked map[*change]*tracking) error {
+	err := context.Cause(s.ctx)
 	var open []string
-	for _, w := range out.pending() {
-		text := w.object.String()
-		if r := w.reason(); r != "" {
-			text += ": " + r
+	for c, t := range tracked {
+		text := c.object().String()
+		if r := reasons(t.messages); len(r) > 0 {
+			text += ": " + strings.Join(r, "; ")
 		}
 		open = append(open, text)
 	}
 	if len(open) == 0 {
 		return err
 	}
+	slices.Sort(open)
 	return fmt.Errorf("%w while waiting for %s", err, strings.Join(open, "; "))
 }
 
 const hintForbidden = "whoever deploys needs the right named in the message, by a Role or ClusterRole and its binding"
 
 // reduce reads the text of an error.
-func (s *session) reduce(text string, out *screen) error {
+func (s *session) reduce(text string) error {
 	if list, ok := list(text); ok {
 		errs := make([]error, len(list))
 		for i, item := range list {
-			errs[i] = s.reduce(item, out)
+			errs[i] = s.reduce(item)
 		}
 		return errors.Join(errs...)
 	}
 	text = flatten(text)
-	if m := waitedLong().FindStringSubmatch(text); m != nil {
-		return s.timedOut(m[1], m[2], out)
-	}
-	if m := appliedLong().FindStringSubmatch(text); m != nil {
-		return timeoutError{fmt.Sprintf("gave up after %s: %s", m[1], s.reduce(m[2], out))}
-	}
 	if m := applyFailed().FindStringSubmatch(text); m != nil {
 		o, _ := parseObject(m[2])
 		return refused(o, m[1], m[len(m)-1])
@@ -127,25 +120,12 @@ func (s *session) reduce(text string, out *screen) error {
 		o, _ := parseObject(m[2])
 		return refused(o, m[1], text)
 	}
-	if m := waitFailed().FindStringSubmatch(text); m != nil {
-		o, _ := parseObject(m[2])
-		return s.unhealthy(o, m[1] == "delete", m[len(m)-1])
-	}
-	if m := owned().FindStringSubmatch(text); m != nil {
-		o, _ := parseObject(m[1])
-		app := m[6]
-		if m[7] != "" {
-			app += " in namespace " + m[7]
-		}
-		return stages.WithHint(fmt.Errorf("%s belongs to the app %s already", o, app),
-			"remove it from one of the two apps, or take it over with the raw option --dangerous-override-ownership-of-existing-resources=true")
-	}
 	return other(text)
 }
 
 // list takes errors apart that kapp reports together.
 func list(text string) ([]string, bool) {
-	for _, title := range []string{"Ownership errors:", "Validation errors:", "Uniqueness errors:", "Disallowed labels errors:"} {
+	for _, title := range []string{"Validation errors:", "Uniqueness errors:"} {
 		if rest, ok := strings.CutPrefix(text, title); ok {
 			var items []string
 			for item := range strings.SplitSeq(rest, "\n- ") {
@@ -156,23 +136,7 @@ func list(text string) ([]string, bool) {
 			return items, len(items) > 0
 		}
 	}
-	flat := flatten(text)
-	inner, ok := strings.CutPrefix(strings.TrimPrefix(flat, "; "), "[")
-	if !ok {
-		inner = flat
-	}
-	inner = strings.TrimSuffix(inner, "]")
-	at := several().FindAllStringSubmatchIndex(inner, -1)
-	if len(at) == 0 {
-		return nil, false
-	}
-	var items []string
-	from := 0
-	for _, m := range at {
-		items = append(items, inner[from:m[0]])
-		from = m[2]
-	}
-	return append(items, inner[from:]), true
+	return nil, false
 }
 
 // participles are of what kapp was doing, by its own words.
@@ -207,58 +171,52 @@ func refused(o object, op, text string) error {
 }
 
 // unhealthy says that an object didn't become what was waited for.
-func (s *session) unhealthy(o object, gone bool, text string) error {
-	if m := objectLong().FindStringSubmatch(text); m != nil {
-		return timeoutError{fmt.Sprintf("%s isn't ready after %s%s", o, m[1], s.why(o))}
+func (s *session) unhealthy(c *change, text string) error {
+	what := fmt.Sprintf("%s failed", c.object())
+	if c.ApplyOp() == ctlcap.ClusterChangeApplyOpDelete {
+		what = fmt.Sprintf("%s can't be deleted", c.object())
 	}
-	state := "failed"
-	if gone {
-		state = "can't be deleted"
+	if text != "" {
+		what += ": " + text
 	}
-	if text == "" {
-		return fmt.Errorf("%s %s%s", o, state, s.why(o))
-	}
-	return fmt.Errorf("%s %s: %s%s", o, state, text, s.why(o))
+	return errors.New(what + s.why(c.Resource()))
 }
 
-// timedOut says which objects weren't ready in time, and why.
-func (s *session) timedOut(limit, objects string, out *screen) error {
-	waits := map[object]*wait{}
-	if out != nil {
-		for _, w := range out.pending() {
-			waits[w.object] = w
-		}
-	}
+// late says which objects weren't ready in time, and why.
+func (s *session) late(limit time.Duration, tracked map[*change]*tracking) error {
 	var lines []string
-	for _, text := range describing().FindAllString(objects, -1) {
-		o, _ := parseObject(text)
-		w, want, pods := waits[o], "ready", s.why(o)
-		if w == nil {
-			w = &wait{}
-		}
-		if w.gone {
+	for c, t := range tracked {
+		want := "ready"
+		if c.ApplyOp() == ctlcap.ClusterChangeApplyOpDelete {
 			want = "gone"
 		}
-		reasons := w.own
-		if pods == "" {
-			reasons = slices.Concat(w.own, w.children)
+		line := fmt.Sprintf("%s isn't %s after %s", c.object(), want, limit)
+		if r := reasons(t.messages); len(r) > 0 {
+			line += ": " + strings.Join(r, "; ")
 		}
-		line := fmt.Sprintf("%s isn't %s after %s", o, want, limit)
-		if len(reasons) > 0 {
-			line += ": " + strings.Join(reasons, "; ")
-		}
-		lines = append(lines, line+pods)
+		lines = append(lines, line+s.why(c.Resource()))
 	}
+	slices.Sort(lines)
 	return stages.WithHint(timeoutError{strings.Join(lines, "\n")},
-		"what was applied stays; run again to go on waiting, or give more time with the raw option --wait-timeout=30m")
+		"what was applied stays; run again to go on waiting, or give more time with --object-timeout or the raw option --wait-timeout=30m")
+}
+
+// why finds out the reason of an object's trouble. It returns a text to add to an error, and an empty
+// one if there is nothing to tell or it may not be read.
+func (s *session) why(r ctlres.Resource) string {
+	t, err := s.clients.types.Find(r)
+	if err != nil {
+		return ""
+	}
+	live, err := s.clients.dynamic.Resource(t.GroupVersionResource).Namespace(r.Namespace()).Get(s.ctx, r.Name(), metav1.GetOptions{})
+	if err != nil {
+		return ""
+	}
+	return why.Trouble(s.ctx, s.clients.core, live)
 }
 
 // other is for what isn't about an object.
 func other(text string) error {
-	if strings.HasPrefix(text, "Trying to apply empty set of resources") {
-		return stages.WithHint(errors.New("the manifests hold no object: everything that is deployed would be deleted"),
-			"use “strake delete” for that, or the raw option --dangerous-allow-empty-list-of-resources=true")
-	}
 	if text != "" {
 		text = strings.ToLower(text[:1]) + text[1:]
 	}

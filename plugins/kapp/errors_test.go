@@ -1,8 +1,6 @@
 package kapp
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"testing"
 
@@ -23,10 +21,9 @@ func testSession(t testing.TB) *session {
 func TestReduce(t *testing.T) {
 	const web = "deployment/web (apps/v1) namespace: shop"
 	for name, c := range map[string]struct {
-		text    string
-		want    string
-		hint    string
-		timeout bool
+		text string
+		want string
+		hint string
 	}{
 		"forbidden": {
 			text: "create " + web + ": Creating resource " + web + `: API server says: deployments.apps is forbidden: User "joe" cannot create resource "deployments" in API group "apps" in the namespace "shop" (reason: Forbidden)`,
@@ -56,56 +53,27 @@ func TestReduce(t *testing.T) {
 			want: "deployment/web (namespace shop) can't be updated: Failed to update due to resource conflict (approved diff no longer matches): Updating resource",
 			hint: "run again",
 		},
-		"failed": {
-			text: "waiting on reconcile " + web + ": Finished waiting unsuccessfully: Deployment is not progressing: ProgressDeadlineExceeded (message: too slow)",
-			want: "deployment/web (namespace shop) failed: Deployment is not progressing: ProgressDeadlineExceeded (message: too slow)",
-		},
-		"timed out": {
-			text: "Timed out waiting after 15m0s for resources: [" + web + ", job/x (batch/v1) namespace: shop]",
-			want: "deployment/web (namespace shop) isn't ready after 15m0s\njob/x (namespace shop) isn't ready after 15m0s",
-			hint: "--wait-timeout", timeout: true,
-		},
-		"timed out, in bullets": {
-			text: "Timed out waiting after 4s for resources: \n\n  - " + web + "\n\n  - job/x (batch/v1) namespace: shop\n",
-			want: "deployment/web (namespace shop) isn't ready after 4s\njob/x (namespace shop) isn't ready after 4s",
-			hint: "--wait-timeout", timeout: true,
-		},
-		"apply timed out": {
-			text: "Timed out waiting after 5m0s: Last error: create " + web + ": Creating resource " + web + ": API server says: failed calling webhook (reason: InternalError)",
-			want: "gave up after 5m0s: deployment/web (namespace shop) can't be created: failed calling webhook", timeout: true,
-		},
-		"several": {
-			text: "[create " + web + ": Creating resource " + web + ": API server says: no (reason: Invalid), waiting on reconcile job/x (batch/v1) namespace: shop: Finished waiting unsuccessfully: failed]",
-			want: "deployment/web (namespace shop) can't be created: no\njob/x (namespace shop) failed: failed",
-		},
-		"ownership": {
-			text: "Ownership errors:\n- Resource 'configmap/a (v1) namespace: shop' is already associated with a different app 'x' namespace: other (label 'kapp.k14s.io/app=17')\n- Resource 'configmap/b (v1) namespace: shop' is already associated with a different app 'x' namespace: other (label 'kapp.k14s.io/app=17')",
-			want: "configmap/a (namespace shop) belongs to the app x in namespace other already\nconfigmap/b (namespace shop) belongs to the app x in namespace other already",
-			hint: "--dangerous-override-ownership-of-existing-resources",
-		},
+
 		"validation": {
 			text: "Validation errors:\n- Expected 'kind' on resource 'x' to be non-empty (file 'manifests.yaml' doc 2)",
 			want: "expected 'kind' on resource 'x' to be non-empty (file 'manifests.yaml' doc 2)",
 		},
-		"empty set": {
-			text: "Trying to apply empty set of resources will result in deletion of resources on cluster. Refusing to continue unless --dangerous-allow-empty-list-of-resources is specified.",
-			want: "the manifests hold no object: everything that is deployed would be deleted",
-			hint: "strake delete",
+
+		"not unique": {
+			text: "Uniqueness errors:\n- Found resource 'a' multiple times with different content\n- Found resource 'b' multiple times with different content",
+			want: "found resource 'a' multiple times with different content\nfound resource 'b' multiple times with different content",
 		},
 		"colours":  {text: "\x1b[2mUpdating app\x1b[0m: no", want: "updating app: no"},
 		"anything": {text: "Updating app: configmaps is strange", want: "updating app: configmaps is strange"},
 		"nothing":  {text: "", want: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := testSession(t).reduce(c.text, nil)
+			err := testSession(t).reduce(c.text)
 			if err.Error() != c.want {
 				t.Errorf("expected\n%s\nfound\n%s", c.want, err)
 			}
 			if hint := stages.Hint(err); !strings.Contains(hint, c.hint) || (c.hint == "") != (hint == "") {
 				t.Errorf("expected the hint %q, found %q", c.hint, hint)
-			}
-			if got := errors.Is(err, context.DeadlineExceeded); got != c.timeout {
-				t.Errorf("counts as a time-out: %t", got)
 			}
 		})
 	}
@@ -114,10 +82,10 @@ func TestReduce(t *testing.T) {
 func FuzzReduce(f *testing.F) {
 	f.Add("create deployment/web (apps/v1) namespace: x: Creating resource deployment/web (apps/v1) namespace: x: API server says: no (reason: Invalid)")
 	f.Add("[create a/b (v1) cluster: x, delete a/b (v1) cluster: y]")
-	f.Add("Ownership errors:\n- \n- Resource ''")
-	f.Add("Timed out waiting after 1s for resources: []")
+	f.Add("Uniqueness errors:\n- \n- Resource ''")
+	f.Add("Validation errors:\n- a\n- b")
 	f.Fuzz(func(t *testing.T, text string) {
-		if err := testSession(t).reduce(text, nil); err == nil {
+		if err := testSession(t).reduce(text); err == nil {
 			t.Error("an error was lost")
 		}
 	})

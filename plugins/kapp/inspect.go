@@ -4,49 +4,137 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
+
+	ctlcap "carvel.dev/kapp/pkg/kapp/clusterapply"
+	cmdtools "carvel.dev/kapp/pkg/kapp/cmd/tools"
+	ctlconf "carvel.dev/kapp/pkg/kapp/config"
+	ctldiff "carvel.dev/kapp/pkg/kapp/diff"
+	ctlres "carvel.dev/kapp/pkg/kapp/resources"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"strake.dev/strake/stages"
 )
 
-// withoutMetrics leaves out objects that come and go by themselves, as kapp-controller does.
-const withoutMetrics = `--filter={"not":{"resource":{"kinds":["PodMetrics"]}}}`
-
 // inspect lists the objects of the app.
 func (s *session) inspect() ([]stages.Object, error) {
-	out := newScreen(s.events)
-	transcribe(out, s.transcript)
-	f, err := s.prepare(out, withoutMetrics)
+	rec, _, err := s.deployed()
 	if err != nil {
 		return nil, err
 	}
-	there, err := s.exists(f.inspect.AppFlags)
-	if err != nil {
-		return nil, err
-	}
-	if !there {
+	if rec == nil {
 		return nil, fmt.Errorf("app %s in namespace %s: %w", s.target.app, s.target.record, stages.ErrNotDeployed)
 	}
-	if err := call(s.ctx, f.inspect.Run); err != nil {
-		return nil, s.explain(err, out)
+	listed, err := s.everything(rec.meta)
+	if err != nil {
+		return nil, err
 	}
-	objects := make([]stages.Object, 0, len(out.rows))
-	for _, r := range out.rows {
-		o := r.object()
-		objects = append(objects, stages.Object{
-			APIVersion: o.apiVersion, Kind: r.text("kind"), Namespace: o.namespace, Name: o.name,
-			Owner: r.text("owner"), State: r.state(), Reason: r.text("reconcile_info"), Created: r.created(),
-		})
+	rs, err := s.read(listed, selector(rec.meta))
+	if err != nil {
+		return nil, err
 	}
+	filter, err := s.flags.inspect.ResourceFilterFlags.ResourceFilter()
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	rs = filter.Apply(rs)
+	if t := s.job.Transcript; t != nil {
+		t.Output.Reset()
+		cmdtools.InspectView{Source: fmt.Sprintf("app '%s'", s.target.app), Resources: rs, Sort: true}.Print(transcriptUI(t))
+	}
+	_, conf, err := ctlconf.NewConfFromResourcesWithDefaults(nil)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	objects := make([]stages.Object, 0, len(rs))
+	err = guarded(func() error {
+		for _, r := range rs {
+			objects = append(objects, objectOf(r, conf))
+		}
+		return nil
+	})
 	slices.SortFunc(objects, func(a, b stages.Object) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 	})
-	return objects, nil
+	return objects, err
 }
 
-// state is kapp's word for an object's health; that it couldn't be told counts as failed.
-func (r row) state() string {
-	if state := r.text("reconcile_state"); state != "error" && state != "unknown" {
-		return state
+// objectOf describes an object, its state and what others have done to it.
+func objectOf(r ctlres.Resource, conf ctlconf.Conf) stages.Object {
+	o := stages.Object{
+		APIVersion: r.APIVersion(), Kind: r.Kind(), Namespace: r.Namespace(), Name: r.Name(), Owner: "kapp",
+		UID: r.UID(), Created: r.CreatedAt().UTC().Format(time.RFC3339),
+		Images: images(&unstructured.Unstructured{Object: r.UnstructuredObject()}),
 	}
-	return "fail"
+	for _, owner := range r.OwnerRefs() {
+		if owner.Controller != nil && *owner.Controller || o.Parent == "" {
+			o.Parent = string(owner.UID)
+		}
+	}
+	if r.Transient() {
+		o.Owner = "cluster"
+	} else {
+		o.Drift = drift(r, conf)
+	}
+	converged := ctlcap.NewConvergedResourceFactory(nil, ctlcap.ConvergedResourceFactoryOpts{})
+	state, _, err := converged.New(r, nil).IsDoneApplying()
+	told := ctlcap.NewDoneApplyStateUI(state, err)
+	o.State, o.Reason = told.State, strings.Join(strings.Fields(told.Message), " ")
+	if o.State != "ok" && o.State != "ongoing" {
+		// That it couldn't be told counts as failed.
+		o.State = "fail"
+	}
+	return o
+}
+
+// drift tells whether an object still is what the last deploy has made of it, and if it isn't, who else
+// has written to it since.
+func drift(r ctlres.Resource, conf ctlconf.Conf) string {
+	if r.Annotations()[originalKey] == "" {
+		return ""
+	}
+	factory := ctldiff.NewChangeFactory(conf.RebaseMods(), conf.DiffAgainstLastAppliedFieldExclusionMods(), conf.DiffAgainstExistingFieldExclusionMods(), ctldiff.ChangeOpts{})
+	if factory.NewResourceWithHistory(r).LastAppliedResource() != nil {
+		return ""
+	}
+	u := unstructured.Unstructured{Object: r.UnstructuredObject()}
+	var last time.Time
+	own := ""
+	for _, f := range u.GetManagedFields() {
+		if f.FieldsV1 != nil && strings.Contains(f.FieldsV1.GetRawString(), originalKey) && f.Time != nil {
+			last, own = f.Time.Time, f.Manager
+		}
+	}
+	var others []string
+	for _, f := range u.GetManagedFields() {
+		if f.Manager != own && f.Subresource != "status" && f.Time != nil && !f.Time.Time.Before(last) && !slices.Contains(others, f.Manager) {
+			others = append(others, f.Manager)
+		}
+	}
+	if len(others) == 0 {
+		return "changed since it was deployed"
+	}
+	slices.Sort(others)
+	return "changed since it was deployed, by " + strings.Join(others, ", ")
+}
+
+// images are those that a workload or a pod runs.
+func images(u *unstructured.Unstructured) []string {
+	var found []string
+	for _, path := range [][]string{
+		{"spec"}, {"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"},
+	} {
+		for _, field := range []string{"initContainers", "containers"} {
+			list, _, _ := unstructured.NestedSlice(u.Object, append(slices.Clone(path), field)...)
+			for _, c := range list {
+				if m, ok := c.(map[string]any); ok {
+					if image, ok := m["image"].(string); ok && !slices.Contains(found, image) {
+						found = append(found, image)
+					}
+				}
+			}
+		}
+	}
+	return found
 }

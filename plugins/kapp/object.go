@@ -46,11 +46,3 @@ func newObject(kind, name, apiVersion, namespace string) object {
 	}
 	return object{kind: strings.ToLower(kind), name: name, apiVersion: apiVersion, namespace: namespace}
 }
-
-// describe is the opposite of parseObject.
-func (o object) describe() string {
-	if o.namespace == "" {
-		return o.kind + "/" + o.name + " (" + o.apiVersion + ") cluster"
-	}
-	return o.kind + "/" + o.name + " (" + o.apiVersion + ") namespace: " + o.namespace
-}

@@ -66,7 +66,7 @@ func (c command) check(text string) (flag string, err error) {
 	if !c.allows(flag) {
 		return flag, fmt.Errorf("%s is not an option that may be given to kapp %s here", flag, c.name)
 	}
-	p := c.flags(ui.NewNoopUI(), nil)
+	p := c.flags(nil)
 	if err := p.set.Parse([]string{text}); err != nil {
 		want := expected[p.set.Lookup(strings.TrimPrefix(flag, "--")).Value.Type()]
 		if want == "" {
@@ -95,8 +95,9 @@ type flags struct {
 }
 
 // flags returns kapp's own flags of the command with their defaults.
-func (c command) flags(out ui.UI, deps cmdcore.DepsFactory) *flags {
+func (c command) flags(deps cmdcore.DepsFactory) *flags {
 	f := &flags{}
+	out := ui.NewNoopUI()
 	quiet, none := logger.NewNoopLogger(), cmdcore.NewFlagsFactory(nil, deps)
 	switch c.name {
 	case deployOptions.name:
@@ -178,24 +179,20 @@ func (f *flags) apply() *cmdapp.ApplyFlags {
 	return nil
 }
 
-// pollInterval is how often kapp looks again at what it waits for. kapp's own intervals, of seconds,
-// are most of the time that a small change takes.
-const pollInterval = 500 * time.Millisecond
-
 // parse reads the options of an App and sets what is ours.
 func (f *flags) parse(args []string) error {
 	if err := f.set.Parse(args); err != nil {
 		return err
 	}
-	apply := f.apply()
-	if apply == nil {
-		return nil
+	if f.deploy != nil {
+		f.deploy.DiffFlags.Mask, f.deploy.DiffFlags.Summary = true, true
 	}
-	if !f.set.Changed("apply-check-interval") {
-		apply.ApplyingChangesOpts.CheckInterval = pollInterval
-	}
-	if !f.set.Changed("wait-check-interval") {
-		apply.WaitingChangesOpts.CheckInterval = pollInterval
+	if apply := f.apply(); apply != nil && !f.set.Changed("apply-concurrency") {
+		apply.ApplyingChangesOpts.Concurrency = applyAtOnce
 	}
 	return nil
 }
+
+// applyAtOnce is how many objects are written at the same time. The API server sees to it that nobody
+// takes too much of it (API priority and fairness).
+const applyAtOnce = 16

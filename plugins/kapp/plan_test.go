@@ -161,7 +161,7 @@ func TestEmpty(t *testing.T) {
 func TestPodLogs(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: talk, annotations: {" + logsAnnotation + ": \"\"}}\n" +
+	pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: talk, annotations: {" + logsKey + ": \"\"}}\n" +
 		"spec: {restartPolicy: Never, containers: [{name: main, image: \"" + image + "\", command: [sh, -c, \"echo hello from the pod; sleep 4\"]}]}\n"
 	var lines []string
 	for _, e := range p.deploy(`rawOptions: ["--wait-check-interval=2s"]`, pod) {

@@ -28,6 +28,9 @@ func Plugin(deps Deps) stages.Plugin {
 		Name:    "kapp",
 		Doc:     "Applies the manifests to a Kubernetes cluster with kapp, waits for them, and deletes what is no longer in them.",
 		Version: "1",
+		Apps: func(ctx context.Context, namespace string) ([]stages.DeployedApp, error) {
+			return apps(ctx, deps.Cluster, namespace)
+		},
 	}, func(c Config) (stages.Step, error) { return &step{cluster: deps.Cluster, config: c}, nil })
 }
 
@@ -42,27 +45,45 @@ var (
 	_ stages.Planner   = (*step)(nil)
 	_ stages.Deleter   = (*step)(nil)
 	_ stages.Inspector = (*step)(nil)
+	_ stages.Saver     = (*step)(nil)
+	_ stages.Historian = (*step)(nil)
 )
 
 // Run makes the cluster be as the manifests say, and waits until it is.
 func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) {
-	ses, err := s.begin(ctx, job, deployOptions, s.config.RawOptions)
+	ses, err := s.begin(ctx, job, deployOptions, s.config.deployArgs())
 	if err != nil {
 		return stages.Result{}, err
 	}
-	defer ses.end()
-	return ses.deploy(s.config, job.Manifests)
+	return ses.deploy()
 }
 
 // Plan tells what Run would change. It writes nothing to the cluster.
 func (s *step) Plan(ctx context.Context, job *stages.Job) (stages.Result, []stages.Change, error) {
-	ses, err := s.begin(ctx, job, deployOptions, s.config.RawOptions)
+	ses, err := s.begin(ctx, job, deployOptions, s.config.deployArgs())
 	if err != nil {
 		return stages.Result{}, nil, err
 	}
-	defer ses.end()
-	changes, err := ses.plan(s.config, job.Manifests)
+	changes, _, err := ses.plan()
 	return stages.Result{}, changes, err
+}
+
+// Save is Plan with what it takes to carry the plan out.
+func (s *step) Save(ctx context.Context, job *stages.Job) (*stages.Saved, error) {
+	ses, err := s.begin(ctx, job, deployOptions, s.config.deployArgs())
+	if err != nil {
+		return nil, err
+	}
+	return ses.save()
+}
+
+// Apply carries out a saved plan, exactly, or refuses.
+func (s *step) Apply(ctx context.Context, job *stages.Job, saved *stages.Saved) (stages.Result, error) {
+	ses, err := s.begin(ctx, job, deployOptions, s.config.deployArgs())
+	if err != nil {
+		return stages.Result{}, err
+	}
+	return ses.applySaved(saved)
 }
 
 // Delete removes the app's objects and its record.
@@ -71,28 +92,18 @@ func (s *step) Delete(ctx context.Context, job *stages.Job) error {
 		stages.Log(job.Events, "noopDelete is set: the deployed objects and their record are left alone")
 		return nil
 	}
-	var raw []string
-	if s.config.Delete != nil {
-		raw = s.config.Delete.RawOptions
-	}
-	ses, err := s.begin(ctx, job, deleteOptions, raw)
+	ses, err := s.begin(ctx, job, deleteOptions, s.config.Delete.args())
 	if err != nil {
 		return err
 	}
-	defer ses.end()
 	return ses.delete()
 }
 
 // Inspect lists the objects of the app that the cluster has.
 func (s *step) Inspect(ctx context.Context, job *stages.Job) ([]stages.Object, error) {
-	var raw []string
-	if s.config.Inspect != nil {
-		raw = s.config.Inspect.RawOptions
-	}
-	ses, err := s.begin(ctx, job, inspectOptions, raw)
+	ses, err := s.begin(ctx, job, inspectOptions, s.config.Inspect.args())
 	if err != nil {
 		return nil, err
 	}
-	defer ses.end()
 	return ses.inspect()
 }

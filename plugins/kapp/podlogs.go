@@ -3,7 +3,14 @@ package kapp
 import (
 	"bytes"
 	"context"
+	"strings"
+	"sync"
+	"time"
 
+	"carvel.dev/kapp/pkg/kapp/logger"
+	ctllogs "carvel.dev/kapp/pkg/kapp/logs"
+	ctlres "carvel.dev/kapp/pkg/kapp/resources"
+	"github.com/cppforlife/go-cli-ui/ui"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,14 +21,109 @@ import (
 	"strake.dev/strake/stages"
 )
 
-// logsAnnotation asks kapp to show the logs of new pods while it waits.
-const logsAnnotation = "kapp.k14s.io/deploy-logs"
+// Annotations with which kapp is asked to show the logs of pods while it waits.
+const (
+	logsKey           = "kapp.k14s.io/deploy-logs"
+	logsContainersKey = "kapp.k14s.io/deploy-logs-container-names"
+)
 
-// followLogs leaves following logs on only where it is asked for: kapp's library lists and watches
-// the pods of all namespaces for it, on every deploy.
-func (f *flags) followLogs(m stages.Manifests) {
-	asked := f.set.Changed("logs") || f.set.Changed("logs-all") || bytes.Contains(m, []byte(logsAnnotation))
-	f.deploy.DeployFlags.Logs = f.deploy.DeployFlags.Logs && asked
+// followLogs shows the logs of the pods that ask for it, or of all if the options do, until the returned
+// function is called.
+func (s *session) followLogs(d *rollout) (stop func()) {
+	f := s.flags.deploy.DeployFlags
+	if !f.Logs || !s.flags.set.Changed("logs") && !s.flags.set.Changed("logs-all") && !bytes.Contains(s.job.Manifests, []byte(logsKey)) {
+		return func() {}
+	}
+	client := podClient{s.clients.core, s.events}
+	before := map[string]bool{}
+	for _, ns := range append([]string{""}, s.namespaces(d.meta, d.want)...) {
+		list, err := s.clients.core.CoreV1().Pods(ns).List(s.ctx, metav1.ListOptions{LabelSelector: selector(d.meta).String()})
+		if err != nil {
+			continue
+		}
+		for i := range list.Items {
+			before[string(list.Items[i].UID)] = true
+		}
+		if ns == "" {
+			break
+		}
+	}
+	id := ctlres.NewIdentifiedResources(client, s.clients.types, s.objects, []string{s.target.objects}, logger.NewNoopLogger())
+	pods := ctlres.FilteringPodWatcher{
+		MatcherFunc: func(pod *corev1.Pod) bool { return f.LogsAll || asksForLogs(pod, before[string(pod.UID)]) },
+		Watcher:     id.PodResources(selector(d.meta), s.namespaces(d.meta, d.want)),
+	}
+	containers := func(pod corev1.Pod) []string {
+		if names := pod.Annotations[logsContainersKey]; names != "" {
+			return strings.Split(names, ",")
+		}
+		return nil
+	}
+	lines := &eventLines{events: s.events}
+	opts := ctllogs.PodLogOpts{Follow: true, ContainerTag: true, LinePrefix: "logs"}
+	done := make(chan struct{})
+	go func() {
+		_ = guarded(func() error {
+			return ctllogs.NewView(opts, pods, containers, client, ui.NewWriterUI(lines, lines, ui.NewNoopLogger())).Show(done)
+		})
+	}()
+	return func() {
+		// What the pods have said by now is still on its way.
+		select {
+		case <-s.ctx.Done():
+		case <-time.After(lastLogs):
+		}
+		close(done)
+		lines.close()
+	}
+}
+
+// lastLogs is how long logs are shown after the last change is done.
+const lastLogs = 2 * time.Second
+
+// asksForLogs tells whether a pod's annotation wants its logs to be shown; before says that the pod was
+// there before the deploy.
+func asksForLogs(pod *corev1.Pod, before bool) bool {
+	switch when, ok := pod.Annotations[logsKey]; when {
+	case "", "for-new":
+		return ok && !before
+	case "for-existing":
+		return before
+	case "for-new-or-existing":
+		return true
+	}
+	return false
+}
+
+// eventLines tells each line that is written to it as an event, until it is closed: parts of kapp's
+// library run on for a moment after that.
+type eventLines struct {
+	events stages.Observer
+	mu     sync.Mutex
+	rest   string
+	closed bool
+}
+
+func (w *eventLines) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rest += string(p)
+	for {
+		line, rest, ok := strings.Cut(w.rest, "\n")
+		if !ok {
+			return len(p), nil
+		}
+		w.rest = rest
+		if line = strings.TrimSpace(plain(line)); line != "" && !w.closed {
+			stages.Log(w.events, line)
+		}
+	}
+}
+
+func (w *eventLines) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
 }
 
 // A podClient is a client whose pods can be followed without harm: kapp's library prints to standard

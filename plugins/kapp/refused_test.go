@@ -24,8 +24,8 @@ func TestFindings(t *testing.T) {
 		"---\napiVersion: apps/v9\nkind: Deployment\nmetadata: {name: old}\n"+
 		"---\napiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: g}\n",
 		"namespace "+missing+" doesn't exist, needed by configmap/lost",
-		"deployment/old: the cluster has no Deployment in apps/v9, but in apps/v1",
-		"gadget/g: the cluster has no Gadget in example.com/v1",
+		"deployment/old can't be applied: the cluster has no Deployment in apps/v9, but in apps/v1",
+		"gadget/g can't be applied: the cluster has no Gadget in example.com/v1",
 		"kubectl create namespace "+missing, "CustomResourceDefinition installed?")
 	p.fails("", "---\napiVersion: v1\nkind: ConfigMap\ndata: {}\n", "expected 'metadata.name' on resource", "doc 1")
 	p.fails("", "a: [\n", "manifests: ")

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	cmdapp "carvel.dev/kapp/pkg/kapp/cmd/app"
+	ctlapp "carvel.dev/kapp/pkg/kapp/app"
+	"carvel.dev/kapp/pkg/kapp/logger"
+	ctlres "carvel.dev/kapp/pkg/kapp/resources"
+	"k8s.io/client-go/kubernetes"
 
 	"strake.dev/strake/stages"
 )
@@ -14,16 +17,20 @@ import (
 type session struct {
 	// ctx ends the call; kapp's library takes none, so that it can't be passed down.
 	ctx     context.Context
+	job     *stages.Job
+	config  Config
 	target  target
 	clients *clients
-	events  *gate
-	command command
+	events  stages.Observer
+	flags   *flags
+	// options are those that the flags were read from.
 	options []string
-	// transcript, if not nil, gets what kapp prints.
-	transcript *stages.Transcript
+	objects *objects
+	// lasting makes requests also when the context has ended.
+	lasting kubernetes.Interface
 }
 
-// begin finds out target and identity, and asks the API server for its types. The caller calls end.
+// begin finds out target and identity. It makes no request but those that the identity takes.
 func (s *step) begin(ctx context.Context, job *stages.Job, cmd command, options []string) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -32,78 +39,42 @@ func (s *step) begin(ctx context.Context, job *stages.Job, cmd command, options 
 	if err != nil {
 		return nil, stopped(ctx, err)
 	}
-	f := cmd.flags(nil, nil)
+	c := &clients{}
+	f := cmd.flags(c)
 	if err := f.parse(options); err != nil {
 		return nil, err
 	}
-	events := &gate{to: job.Events}
-	c, err := newClients(ctx, t.cluster, f, events)
-	if err != nil {
+	if err := c.connect(ctx, t.cluster, f, job.Events); err != nil {
 		return nil, stopped(ctx, err)
 	}
-	return &session{
-		ctx: ctx, target: t, clients: c, events: events, command: cmd, options: options, transcript: job.Transcript,
-	}, nil
-}
-
-// end keeps back what parts of kapp's library that still run may have to say.
-func (s *session) end() { s.events.close() }
-
-// prepare returns kapp's command, ready to run, with its output going to out.
-func (s *session) prepare(out *screen, args ...string) (*flags, error) {
-	f := s.command.flags(out, s.clients)
-	if err := f.parse(append(args, s.options...)); err != nil {
+	ses := &session{ctx: ctx, job: job, config: s.config, target: t, clients: c, events: job.Events, flags: f, options: options}
+	ses.objects = newObjects(ctx, c)
+	if ses.lasting, err = ses.steady(); err != nil {
 		return nil, err
 	}
-	app := s.appFlags()
-	switch {
-	case f.deploy != nil:
-		f.deploy.AppFlags = app
-		f.deploy.DiffFlags.Mask, f.deploy.DiffFlags.Summary = true, true
-	case f.delete != nil:
-		f.delete.AppFlags = app
-		f.delete.DiffFlags.Mask, f.delete.DiffFlags.Summary = true, true
-	default:
-		f.inspect.AppFlags = app
-		f.inspect.Raw, f.inspect.Status, f.inspect.Tree = false, false, false
-	}
-	return f, nil
+	return ses, nil
 }
 
-// appFlags name the app and its namespaces.
-func (s *session) appFlags() cmdapp.Flags {
-	app := cmdapp.Flags{Name: s.target.app, AppNamespace: s.target.record}
-	app.NamespaceFlags.Name = s.target.objects
-	return app
+// identified gives kapp's library its access to objects.
+func (s *session) identified() ctlres.IdentifiedResources {
+	return ctlres.NewIdentifiedResources(s.clients.core, s.clients.types, s.objects, []string{s.target.objects}, logger.NewNoopLogger())
 }
 
-// grace is how long kapp's library gets to return after its context has ended. All its requests fail
-// from then on, but it may sleep between two of them.
-const grace = time.Second
+// app is kapp's own handling of the record of an app. What has been begun is closed in it also when the
+// session's context has ended.
+func (s *session) app(name string) *ctlapp.RecordedApp {
+	hint := func(string) string { return "" }
+	return ctlapp.NewRecordedApp(name, s.target.record, time.Time{}, s.lasting, s.identified(), hint, logger.NewNoopLogger())
+}
 
-// call runs a function of kapp's library. It returns soon after ctx has ended, also if the function
-// doesn't: that one can't reach the cluster any more and ends by itself. A panic becomes an error.
-func call(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				done <- fmt.Errorf("kapp's library stopped with a panic: %v", p)
-			}
-		}()
-		done <- f()
+// guarded calls kapp's library, of which a panic becomes an error.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("kapp's library stopped with a panic: %v", p)
+		}
 	}()
-	select {
-	case err := <-done:
-		return stopped(ctx, err)
-	case <-ctx.Done():
-	}
-	select {
-	case err := <-done:
-		return stopped(ctx, err)
-	case <-time.After(grace):
-		return ctx.Err()
-	}
+	return f()
 }
 
 // stopped replaces an error by that of the context if that has ended: whatever else is said then is

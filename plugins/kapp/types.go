@@ -8,39 +8,49 @@ import (
 	"sync"
 
 	ctlres "carvel.dev/kapp/pkg/kapp/resources"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/kubernetes"
+
+	"strake.dev/strake/internal/live"
 )
 
-// types are the types of objects that the API server knows, as it told at the beginning.
+// types are the types of objects that the API server knows. They are read when they are first needed,
+// from what was learned earlier, and again when one is missing.
 type types struct {
-	groups []*metav1.APIGroup
-	lists  []*metav1.APIResourceList
+	discovery discovery.CachedDiscoveryInterface
+
+	mu    sync.Mutex
+	known []ctlres.ResourceType
+	byGVK map[schema.GroupVersionKind]ctlres.ResourceType
 	// failing are the API groups that the server couldn't tell about, because what serves them is down.
 	failing map[string]bool
+	// current means that a missing type is missing: the server itself was asked, and nothing was done
+	// since then that could have added one.
+	current bool
 }
 
-func loadTypes(d discovery.DiscoveryInterface) (*types, error) {
-	groups, lists, err := d.ServerGroupsAndResources()
-	t := &types{groups: groups, lists: lists, failing: map[string]bool{}}
+var _ ctlres.ResourceTypes = (*types)(nil)
+
+// load makes known what the server's types are. The caller holds the lock.
+func (t *types) load() error {
+	if t.known != nil {
+		return nil
+	}
+	_, lists, err := t.discovery.ServerGroupsAndResources()
+	failing := map[string]bool{}
 	if partial := (*discovery.ErrGroupDiscoveryFailed)(nil); errors.As(err, &partial) && len(lists) > 0 {
 		for gv := range maps.Keys(partial.Groups) {
-			t.failing[gv.Group] = true
+			failing[gv.Group] = true
 		}
-		return t, nil
+	} else if err != nil {
+		return err
 	}
-	return t, err
-}
-
-// All lists the types in the form that kapp's library wants.
-func (t *types) All(bool) ([]ctlres.ResourceType, error) {
-	var all []ctlres.ResourceType
-	for _, list := range t.lists {
+	known := []ctlres.ResourceType{}
+	byGVK := map[schema.GroupVersionKind]ctlres.ResourceType{}
+	for _, list := range lists {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, r := range list.APIResources {
 			// Subresources may say another group; the objects themselves never do.
@@ -48,22 +58,67 @@ func (t *types) All(bool) ([]ctlres.ResourceType, error) {
 				continue
 			}
 			r.Group, r.Version = gv.Group, gv.Version
-			all = append(all, ctlres.ResourceType{GroupVersionResource: gv.WithResource(r.Name), APIResource: r})
+			t := ctlres.ResourceType{GroupVersionResource: gv.WithResource(r.Name), APIResource: r}
+			known = append(known, t)
+			byGVK[gv.WithKind(r.Kind)] = t
 		}
 	}
-	return all, nil
+	t.known, t.byGVK, t.failing = known, byGVK, failing
+	t.current = t.current || t.discovery.Fresh()
+	return nil
+}
+
+// changed says that the server may have got new types.
+func (t *types) changed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.current = false
+}
+
+// refresh asks the server itself, unless that wouldn't tell anything new.
+func (t *types) refresh() error {
+	if t.current {
+		return nil
+	}
+	t.discovery.Invalidate()
+	t.known, t.current = nil, true
+	return t.load()
+}
+
+// All lists the types in the form that kapp's library wants.
+func (t *types) All(fresh bool) ([]ctlres.ResourceType, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.load(); err != nil {
+		return nil, err
+	}
+	if fresh {
+		if err := t.refresh(); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Clone(t.known), nil
 }
 
 // Find returns the type of an object.
 func (t *types) Find(r ctlres.Resource) (ctlres.ResourceType, error) {
-	all, err := t.All(false)
-	if err != nil {
+	return t.find(r.GroupVersion().WithKind(r.Kind()))
+}
+
+func (t *types) find(gvk schema.GroupVersionKind) (ctlres.ResourceType, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.load(); err != nil {
 		return ctlres.ResourceType{}, err
 	}
-	for _, known := range all {
-		if known.GroupVersion() == r.GroupVersion() && known.Kind == r.Kind() {
-			return known, nil
-		}
+	if found, ok := t.byGVK[gvk]; ok {
+		return found, nil
+	}
+	if err := t.refresh(); err != nil {
+		return ctlres.ResourceType{}, err
+	}
+	if found, ok := t.byGVK[gvk]; ok {
+		return found, nil
 	}
 	return ctlres.ResourceType{}, ctlres.ResourceTypesUnknownTypeErr{}
 }
@@ -71,42 +126,57 @@ func (t *types) Find(r ctlres.Resource) (ctlres.ResourceType, error) {
 // CanIgnoreFailingGroupVersion tells that no group has to answer.
 func (t *types) CanIgnoreFailingGroupVersion(schema.GroupVersion) bool { return true }
 
+// down tells whether the server couldn't tell about an API group.
+func (t *types) down(group string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failing[group]
+}
+
 // versions lists the API versions of a group that have a kind, the server's preferred one first.
 func (t *types) versions(group, kind string) []string {
+	all, err := t.All(false)
+	if err != nil {
+		return nil
+	}
 	var found []string
-	for _, list := range t.lists {
-		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil || gv.Group != group {
-			continue
-		}
-		if slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Kind == kind }) {
-			found = append(found, list.GroupVersion)
+	for _, r := range all {
+		if r.APIResource.Group == group && r.Kind == kind {
+			found = append(found, r.GroupVersion().String())
 		}
 	}
 	return found
 }
 
-// A knowingClient is a client with another way to find out the server's types.
-type knowingClient struct {
-	kubernetes.Interface
-	discovery discovery.DiscoveryInterfaces
-}
-
-func (c knowingClient) Discovery() discovery.DiscoveryInterfaces { return c.discovery }
-
-// knowingDiscovery answers the first question for all types from what is known. Every later one asks
-// the server: kapp's library asks again when it misses a type, such as that of a new CRD.
-type knowingDiscovery struct {
-	discovery.DiscoveryInterfaces
-	once  sync.Once
-	known *types
-}
-
-func (d *knowingDiscovery) ServerGroupsAndResources() ([]*metav1.APIGroup, []*metav1.APIResourceList, error) {
-	first := false
-	d.once.Do(func() { first = len(d.known.failing) == 0 })
-	if first {
-		return d.known.groups, d.known.lists, nil
+// kinds are the listable types, one for each group and kind in its preferred version. An empty scope
+// means all of them but those that kapp never looks at.
+func (t *types) kinds(scope []schema.GroupKind) ([]live.Kind, error) {
+	all, err := t.All(false)
+	if err != nil {
+		return nil, err
 	}
-	return d.DiscoveryInterfaces.ServerGroupsAndResources()
+	var kinds []live.Kind
+	seen := map[schema.GroupResource]bool{}
+	for _, r := range ctlres.Listable(all) {
+		gk := schema.GroupKind{Group: r.APIResource.Group, Kind: r.Kind}
+		switch {
+		case seen[r.GroupResource()]:
+			continue
+		case len(scope) > 0 && !slices.Contains(scope, gk), len(scope) == 0 && unlisted[gk]:
+			continue
+		}
+		seen[r.GroupResource()] = true
+		kinds = append(kinds, kindOf(r))
+	}
+	return kinds, nil
+}
+
+// unlisted are kinds whose objects never belong to an app, of which there may be very many.
+var unlisted = map[schema.GroupKind]bool{
+	{Kind: "Event"}: true, {Group: "events.k8s.io", Kind: "Event"}: true, {Kind: "ComponentStatus"}: true,
+	{Group: "cilium.io", Kind: "CiliumIdentity"}: true, {Group: "metrics.k8s.io", Kind: "PodMetrics"}: true,
+}
+
+func kindOf(t ctlres.ResourceType) live.Kind {
+	return live.Kind{GroupVersionResource: t.GroupVersionResource, Kind: t.Kind, Namespaced: t.Namespaced()}
 }

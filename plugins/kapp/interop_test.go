@@ -21,6 +21,9 @@ func (p *place) kapp(args ...string) string {
 	quiet := ui.NewNoopLogger()
 	conf := ui.NewWrappingConfUI(ui.NewWriterUI(&out, &out, quiet), quiet)
 	cmd := kappcmd.NewDefaultKappCmd(conf)
+	if p.kubeconfig != "" {
+		args = append(args, "--kubeconfig", p.kubeconfig)
+	}
 	cmd.SetArgs(append(args, "--yes", "-n", p.namespace))
 	err := cmd.Execute()
 	conf.Flush()

@@ -34,17 +34,19 @@ func TestMain(m *testing.M) {
 
 // A place is a namespace of the real cluster, for one test.
 type place struct {
-	t         *testing.T
+	t         testing.TB
 	namespace string
 	core      kubernetes.Interface
 	// agent names the test's requests in the audit log.
 	agent string
 	deps  Deps
 	app   stages.App
+	// kubeconfig is what kapp uses instead of the environment's, if it is set.
+	kubeconfig string
 }
 
 // newPlace makes a namespace that is deleted at the end of the test.
-func newPlace(t *testing.T) *place {
+func newPlace(t testing.TB) *place {
 	t.Helper()
 	if os.Getenv("KUBECONFIG") == "" {
 		t.Skip("needs a Kubernetes cluster: set KUBECONFIG, or let “make test” start the sandbox")
@@ -179,7 +181,7 @@ func (p *place) writes(since time.Time) []string {
 }
 
 // readAudit reads the log until the canary, which isn't among what it returns.
-func readAudit(t *testing.T, name, agent string, since time.Time, canary string) (found []string, complete bool) {
+func readAudit(t testing.TB, name, agent string, since time.Time, canary string) (found []string, complete bool) {
 	t.Helper()
 	f, err := os.Open(name)
 	if err != nil {

@@ -2,10 +2,12 @@ package kapp
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	ctlcap "carvel.dev/kapp/pkg/kapp/clusterapply"
 	ctlres "carvel.dev/kapp/pkg/kapp/resources"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"strake.dev/strake/internal/live"
 )
@@ -92,14 +94,23 @@ func (s *session) prove(d *rollout) {
 	s.annotate(rec.config.Name, n, proof)
 }
 
-// take makes a proof of how the objects are; nil if they can't be listed.
+// take makes a proof of how the objects are; nil if they can't be listed. Only kinds of which an object
+// was changed are listed again: if somebody else has changed one of another kind since, the proof doesn't
+// hold for it, as it must.
 func (s *session) take(d *rollout, rec *record) *live.Proof {
 	kinds, err := s.clients.types.kinds(groupKinds(d.want.resources))
 	if err != nil || len(d.want.resources) == 0 {
 		return nil
 	}
+	again := map[schema.GroupKind]bool{}
+	for _, c := range d.set.changes {
+		again[c.Resource().GroupKind()] = true
+	}
+	changed := slices.DeleteFunc(slices.Clone(kinds), func(k live.Kind) bool {
+		return d.record != nil && !again[schema.GroupKind{Group: k.Group, Kind: k.Kind}]
+	})
 	namespaces := s.namespaces(rec.meta, d.want)
-	listed, err := s.clients.meta.List(s.ctx, kinds, selector(rec.meta), namespaces)
+	listed, err := s.clients.meta.List(s.ctx, changed, selector(rec.meta), namespaces)
 	if err != nil {
 		return nil
 	}
@@ -108,11 +119,17 @@ func (s *session) take(d *rollout, rec *record) *live.Proof {
 		wanted[keyOf(r)] = d.want.wanted(r)
 	}
 	proof := &live.Proof{Input: s.input(), Kinds: kinds, Namespaces: namespaces}
-	for _, o := range listed {
-		shell := shellOf(o)
-		if ctlres.NewIdentityAnnotation(shell).Valid() {
-			proof.Add(o, rec.written(), wanted[keyOf(shell)])
+	add := func(objects []live.Object, read time.Time, skip []live.Kind) {
+		for _, o := range objects {
+			shell := shellOf(o)
+			if ctlres.NewIdentityAnnotation(shell).Valid() && !slices.Contains(skip, o.Kind) && slices.Contains(kinds, o.Kind) {
+				proof.Add(o, read, wanted[keyOf(shell)])
+			}
 		}
 	}
+	if d.record != nil {
+		add(d.there.listed, d.record.written(), changed)
+	}
+	add(listed, rec.written(), nil)
 	return proof
 }

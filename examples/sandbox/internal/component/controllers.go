@@ -16,6 +16,8 @@ func ControllerManager(l *Layout) Component {
 			"--leader-elect=false",
 			"--secure-port=0",
 			"--use-service-account-credentials=true",
+			// The defaults, 20 a second, are for clusters that many share: there tests would wait for them.
+			"--kube-api-qps=1000", "--kube-api-burst=1000",
 			"--service-account-private-key-file=" + l.PKI("service-accounts.key"),
 			"--root-ca-file=" + l.PKI("ca.crt"),
 			"--cluster-signing-cert-file=" + l.PKI("ca.crt"), "--cluster-signing-key-file=" + l.PKI("ca.key"),

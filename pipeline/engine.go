@@ -32,6 +32,8 @@ type Options struct {
 	Move []string
 	// From and Until leave out the steps before and after a stage; empty for all.
 	From, Until stages.Stage
+	// Limits are what deploy steps may do.
+	Limits stages.Limits
 	// Values are the values of --set.
 	Values map[string]string
 	// Cluster finds the Secrets and ConfigMaps that are not in the file.
@@ -55,6 +57,10 @@ type Report struct {
 	Images []schema.LockedImage
 	// Changes are what a plan found.
 	Changes []stages.Change
+	// Origin tells where the manifests come from.
+	Origin stages.Origin
+	// Saved are the plans of the deploy steps, if they were to be saved.
+	Saved []SavedStep
 	// LockChanged tells whether the lock file was written.
 	LockChanged bool
 	// Moves are what has moved in the lock file, if it was written.
@@ -67,6 +73,8 @@ type mode int
 const (
 	modeRun mode = iota
 	modePlan
+	// modeSave is modePlan with plans of the deploy steps that can be carried out later.
+	modeSave
 )
 
 // Run runs the plan's steps. It checks all of them first, stops at the first error, which is a
@@ -126,6 +134,10 @@ type run struct {
 	report Report
 
 	manifests stages.Manifests
+	// rendered is the path of the file with the manifests; empty if there is none.
+	rendered string
+	// origin tells where the manifests come from.
+	origin stages.Origin
 	// overlay is what template steps have laid over the App's folder; it is never written.
 	overlay *stages.Overlay
 	// provisional means that a step was only planned, so that what follows isn't final.
@@ -178,7 +190,7 @@ func (r *run) finish(ctx context.Context, started time.Time, err error) error {
 	}
 	r.events.Observe(event)
 	r.cleanTranscript()
-	r.report.Manifests = r.manifests
+	r.report.Manifests, r.report.Origin = r.manifests, r.origin
 	r.report.Images = r.newLock.Images
 	return err
 }
@@ -315,7 +327,7 @@ func (r *run) settleLock(done int) error {
 		}
 		return staleLock(r.lock.File, r.newLock)
 	}
-	if r.mode == modePlan || r.opts.LockFile == "" {
+	if r.mode != modeRun || r.opts.LockFile == "" {
 		return nil
 	}
 	changed, err := writeLock(r.opts.LockFile, r.newLock)
@@ -335,6 +347,7 @@ func (r *run) job(s Step) *stages.Job {
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
+		Origin: r.origin, Rendered: r.rendered, Limits: r.opts.Limits, Version: "strake " + r.opts.Version,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}
 	if r.ws != nil {

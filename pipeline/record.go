@@ -51,6 +51,7 @@ type StepRecord struct {
 	Source  *schema.LockedSource `json:"source,omitempty"`
 	// SourceDate is the time of the commit that a source is from.
 	SourceDate time.Time            `json:"sourceDate,omitzero"`
+	Origin     stages.Origin        `json:"origin,omitzero"`
 	Images     []schema.LockedImage `json:"images,omitempty"`
 }
 

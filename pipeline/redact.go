@@ -137,6 +137,10 @@ func (o observer) Observe(e stages.Event) {
 	if e.Change != nil {
 		c := *e.Change
 		c.Name, c.Reason, c.Diff = o.secret.clean(c.Name), o.secret.clean(c.Reason), o.secret.clean(c.Diff)
+		c.Images = slices.Clone(c.Images)
+		for i, image := range c.Images {
+			c.Images[i] = stages.ImageChange{From: o.secret.clean(image.From), To: o.secret.clean(image.To)}
+		}
 		e.Change = &c
 	}
 	if e.Image != nil {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -79,7 +80,7 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 	}
 	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(ctx, s, last) {
 		rec.Output, rec.HasManifests, rec.Source, rec.Images = last.Output, last.HasManifests, last.Source, last.Images
-		rec.SourceDate = last.SourceDate
+		rec.SourceDate, rec.Origin = last.SourceDate, last.Origin
 		rec.Status, rec.Reason = StatusSkipped, "nothing changed since the last run"
 		return rec, r.adopt(s, last)
 	}
@@ -108,10 +109,10 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		rec.Status, rec.Reason = StatusSkipped, result.Skipped
 	}
 	rec.Source, rec.Images, rec.HasManifests = result.Source, result.Images, result.Manifests != nil
-	rec.SourceDate = result.SourceDate
+	rec.SourceDate, rec.Origin = result.SourceDate, result.Origin
 	r.overlay = r.overlay.With(result.Overlay)
 	if r.provisional {
-		r.merge(rec, result.Manifests)
+		r.merge(rec, result.Manifests, "")
 		return rec, nil
 	}
 	if s.Stage == stages.Fetch {
@@ -136,69 +137,103 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	if err := r.ws.commit(s.Name, place(s)); err != nil {
 		return rec, err
 	}
-	r.merge(rec, result.Manifests)
+	r.merge(rec, result.Manifests, r.fileOf(s))
 	return rec, nil
 }
 
-// call runs the step, or lets it tell what it would do, and sees to it that a cancelled step can't
-// hold up the run.
+// An outcome is what a call of a step has led to.
+type outcome struct {
+	result  stages.Result
+	changes []stages.Change
+}
+
+// call runs the step, or lets it tell what it would do.
 func (r *run) call(ctx context.Context, s Step, job *stages.Job) (stages.Result, []stages.Change, error) {
-	type outcome struct {
-		result  stages.Result
-		changes []stages.Change
-		err     error
-	}
-	onlyPlan := r.mode == modePlan && (s.Stage == stages.Build || s.Stage == stages.Deploy)
+	onlyPlan := r.mode != modeRun && (s.Stage == stages.Build || s.Stage == stages.Deploy)
 	r.provisional = r.provisional || onlyPlan
-	done := make(chan outcome, 1)
+	if r.mode == modeSave && s.Stage == stages.Deploy {
+		changes, err := r.save(ctx, s, job)
+		return stages.Result{}, changes, err
+	}
+	o, err := await(ctx, s, func() (o outcome, err error) {
+		if !onlyPlan {
+			o.result, err = s.step.Run(ctx, job)
+			return o, err
+		}
+		planner, ok := s.step.(stages.Planner)
+		if !ok {
+			return o, fmt.Errorf("the %s plugin can't tell what it would do", s.Plugin.Name)
+		}
+		o.result, o.changes, err = planner.Plan(ctx, job)
+		return o, err
+	})
+	return o.result, o.changes, err
+}
+
+// await calls a step, and sees to it that a cancelled one can't hold up the run.
+func await[T any](ctx context.Context, s Step, do func() (T, error)) (T, error) {
+	type ended struct {
+		value T
+		err   error
+	}
+	done := make(chan ended, 1)
 	go func() {
-		var o outcome
-		o.err = guard(func() (err error) {
-			if !onlyPlan {
-				o.result, err = s.step.Run(ctx, job)
-				return err
-			}
-			planner, ok := s.step.(stages.Planner)
-			if !ok {
-				return fmt.Errorf("the %s plugin can't tell what it would do", s.Plugin.Name)
-			}
-			o.result, o.changes, err = planner.Plan(ctx, job)
+		var e ended
+		e.err = guard(func() (err error) {
+			e.value, err = do()
 			return err
 		})
-		done <- o
+		done <- e
 	}()
-	finish := func(o outcome) (stages.Result, []stages.Change, error) {
+	finish := func(e ended) (T, error) {
 		// A library's own words for a cancelled or timed out context say less than the cause.
-		if o.err != nil && ctx.Err() != nil {
-			o.err = fmt.Errorf("%w (%w)", context.Cause(ctx), o.err)
+		if e.err != nil && ctx.Err() != nil {
+			e.err = fmt.Errorf("%w (%w)", context.Cause(ctx), e.err)
 		}
-		return o.result, o.changes, o.err
+		return e.value, e.err
 	}
 	select {
-	case o := <-done:
-		return finish(o)
+	case e := <-done:
+		return finish(e)
 	case <-ctx.Done():
 	}
 	select {
-	case o := <-done:
-		return finish(o)
+	case e := <-done:
+		return finish(e)
 	case <-time.After(grace):
-		return stages.Result{}, nil, fmt.Errorf("%w (the %s plugin did not stop within %s)", context.Cause(ctx), s.Plugin.Name, grace)
+		var none T
+		return none, fmt.Errorf("%w (the %s plugin did not stop within %s)", context.Cause(ctx), s.Plugin.Name, grace)
 	}
 }
 
-// merge lets the run go on with what a step has yielded.
-func (r *run) merge(rec StepRecord, manifests stages.Manifests) {
+// fileOf is the path of the file in the workspace that a step's manifests are in.
+func (r *run) fileOf(s Step) string {
+	return filepath.Join(r.ws.tree.Dir(), filepath.FromSlash(place(s)), manifestFile)
+}
+
+// merge lets the run go on with what a step has yielded; file is where its manifests are, if anywhere.
+func (r *run) merge(rec StepRecord, manifests stages.Manifests, file string) {
 	if rec.Source != nil {
 		r.newLock.Sources = append(r.newLock.Sources, *rec.Source)
 	}
 	if !rec.SourceDate.IsZero() {
 		r.dates[rec.Folder] = rec.SourceDate
 	}
+	r.origin = stages.Origin{
+		Source: list(r.origin.Source, rec.Origin.Source), Revision: list(r.origin.Revision, rec.Origin.Revision),
+	}
 	r.newLock.Images = append(r.newLock.Images, rec.Images...)
 	if manifests != nil {
-		r.manifests = manifests
+		r.manifests, r.rendered = manifests, file
 	}
+}
+
+// list adds an entry to a list that is separated by commas.
+func list(all, more string) string {
+	if all == "" || more == "" {
+		return all + more
+	}
+	return all + "," + more
 }
 
 // adopt lets the run go on with what a step yielded in the last run.
@@ -213,7 +248,7 @@ func (r *run) adopt(s Step, rec StepRecord) error {
 			manifests = stages.Manifests{}
 		}
 	}
-	r.merge(rec, manifests)
+	r.merge(rec, manifests, r.fileOf(s))
 	return nil
 }
 

@@ -74,6 +74,15 @@ type Change struct {
 	Reason string `json:"reason,omitempty"`
 	// Diff is a unified or kapp-like diff with secrets masked; it may be empty.
 	Diff string `json:"diff,omitempty"`
+	// Images are those of a workload that become others.
+	Images []ImageChange `json:"images,omitempty"`
+}
+
+// An ImageChange is an image that an object has and the one that takes its place. One of them is empty
+// where a container is new or goes.
+type ImageChange struct {
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
 }
 
 // An Image is an image reference as it was written and what it became.

@@ -28,6 +28,8 @@ type Result struct {
 	Source *schema.LockedSource
 	// SourceDate is the time of the commit that a fetch step's source is from; zero if it is from none.
 	SourceDate time.Time
+	// Origin tells where a fetch step's source is from.
+	Origin Origin
 	// Images are what the images of the manifests resolved to, for the lock.
 	Images []schema.LockedImage
 	// Skipped, if not empty, says why there was nothing to do.

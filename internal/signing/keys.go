@@ -106,19 +106,27 @@ func LoadVerifier(path string) (*Verifier, error) {
 func readPEM(path string) (text []byte, kind string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("key: %w", err)
+		return nil, "", fmt.Errorf("key %s: %w", path, reason(err))
 	}
 	if info.Mode().IsRegular() && info.Size() > maxKey {
 		return nil, "", fmt.Errorf("key %s: expected a key, found %d bytes", path, info.Size())
 	}
 	if text, err = os.ReadFile(path); err != nil {
-		return nil, "", fmt.Errorf("key: %w", err)
+		return nil, "", fmt.Errorf("key %s: %w", path, reason(err))
 	}
 	block, rest := pem.Decode(text)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, "", fmt.Errorf("key %s: expected one key in PEM, as cosign generate-key-pair makes it", path)
 	}
 	return text, block.Type, nil
+}
+
+// reason leaves the path out of an error of the file system.
+func reason(err error) error {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return path.Err
+	}
+	return err
 }
 
 // Sign returns the signature of a message.

@@ -150,7 +150,7 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 		return stages.Result{}, err
 	}
 	resolved.Path = job.Folder
-	return stages.Result{Source: &resolved, SourceDate: a.date}, nil
+	return stages.Result{Source: &resolved, SourceDate: a.date, Origin: originOf(s.source, resolved)}, nil
 }
 
 // locked is the lock's entry if it has to be used.

@@ -134,9 +134,22 @@ spec:
 		},
 		"inspect": {
 			app: app("built", "{}"), args: []string{"inspect"},
-			want: called{stdout: `NAMESPACE  KIND   NAME  OWNER    STATE  REASON   AGE
-default    Thing  a     kapp     ok     -        90s
-(cluster)  Role   b     cluster  fail   no luck  -
+			want: called{stdout: `NAMESPACE  KIND   NAME   OWNER    STATE    REASON   AGE
+default    Thing  a      kapp     ok       -        90s
+default    Part   a-2    cluster  ok       -        -
+default    Part   a-1    cluster  ongoing  -        -
+default    Bit    a-2-1  cluster  ok       -        -
+(cluster)  Role   b      cluster  fail     no luck  -
+`},
+		},
+		"inspect as a tree": {
+			app: app("built", "{}"), args: []string{"inspect", "--tree"},
+			want: called{stdout: `OBJECT           NAMESPACE  STATE    AGE  IMAGES      NOTE
+Thing/a          default    ok       90s  r.io/app:1  changed since the deploy: label x
+├─ Part/a-2      default    ok       -    -           -
+│  └─ Bit/a-2-1  default    ok       -    -           -
+└─ Part/a-1      default    ongoing  -    -           -
+Role/b           (cluster)  fail     -    -           no luck
 `},
 		},
 		"inspect nothing": {
@@ -158,7 +171,7 @@ deploy    put     put     3        Applies.
 		},
 		"validate several": {
 			app: app("built", "{typo: 1}"), args: []string{"validate", "app.yaml", "-f", "none.yaml"},
-			want: called{code: 3, stderr: "app.yaml:12:11: spec.deploy[0].put.typo: unknown field (known: changes, fail, hang, panic, panicBinding, missing)\nnone.yaml: no such file\n"},
+			want: called{code: 3, stderr: "app.yaml:12:11: spec.deploy[0].put.typo: unknown field (known: changes, fail, hang, panic, panicBinding, missing, drift, held, limits, revisions)\nnone.yaml: no such file\n"},
 		},
 		"paused": {
 			app: strings.Replace(app("built", "{}"), "spec:", "spec:\n  paused: true", 1), args: []string{"run"},

@@ -20,6 +20,11 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_OUTPUT":                {"output", "json", "json"},
 	"STRAKE_PROGRESS":              {"progress", "plain", "plain"},
 	"STRAKE_TIMEOUT":               {"timeout", "5m", "5m0s"},
+	"STRAKE_OBJECT_TIMEOUT":        {"object-timeout", "5m", "5m0s"},
+	"STRAKE_MAX_PRUNE":             {"max-prune", "80", "80"},
+	"STRAKE_ALLOW_EMPTY":           {"allow-empty", "true", "true"},
+	"STRAKE_SIGN_KEY":              {"sign-key", "cosign.key", "cosign.key"},
+	"STRAKE_VERIFY_KEY":            {"verify-key", "cosign.pub", "cosign.pub"},
 	"STRAKE_KUBECONFIG":            {"kubeconfig", "k", "k"},
 	"STRAKE_CONTEXT":               {"context", "c", "c"},
 	"STRAKE_LOCAL":                 {"local", "true", "true"},
@@ -41,7 +46,7 @@ func commandsOf(root *cobra.Command) []*cobra.Command {
 // Every variable sets its flag on every command that has the flag, and the command line wins.
 func TestEnvironment(t *testing.T) {
 	seen := map[string]bool{}
-	for _, name := range []string{"run", "plan", "render", "build", "delete", "inspect", "validate", "plugins", "version"} {
+	for _, name := range []string{"run", "plan", "apply", "history", "rollback", "apps", "render", "build", "delete", "inspect", "validate", "plugins", "version"} {
 		for variable, v := range variables {
 			tool := &tool{out: &checked.Writer{}, getenv: func(n string) string {
 				if n == variable {
@@ -63,7 +68,7 @@ func TestEnvironment(t *testing.T) {
 			}
 			cmd = find(t, newRootCommand(tool), name)
 			flag = cmd.Flags().Lookup(v.flag)
-			given := map[string]string{"locked": "false", "local": "false", "output": "text", "progress": "none", "timeout": "1s"}[v.flag]
+			given := map[string]string{"locked": "false", "allow-empty": "false", "max-prune": "1", "object-timeout": "1s", "local": "false", "output": "text", "progress": "none", "timeout": "1s"}[v.flag]
 			if err := cmd.Flags().Set(v.flag, given); err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/stages"
 )
@@ -15,6 +16,7 @@ const (
 	exitPending  = 2
 	exitInvalid  = 3
 	exitLock     = 4
+	exitUnsigned = 5
 	exitRefused  = 6
 	exitBusy     = 7
 	exitTimedOut = 8
@@ -27,8 +29,10 @@ const exitHelp = `Exit codes:
   2  changes pending (plan --detailed-exitcode)
   3  the file, or its lock file, is invalid or can't be read
   4  the lock is missing or stale (--locked)
-  6  refused: the App is paused or canceled
-  7  another run is using the workspace
+  5  a signature that is required is missing or wrong
+  6  refused: the cluster is not as the plan needs it, too much would be deleted,
+     or the App is paused or canceled
+  7  another run is using the workspace, or deploying the app
   8  timed out
   130, 143  interrupted, terminated`
 
@@ -45,6 +49,9 @@ func exitCode(ctx context.Context, err error) int {
 		stale       *stages.LockError
 		busy        *pipeline.BusyError
 		idle        *pipeline.IdleError
+		unsigned    *signing.VerifyError
+		refused     *stages.RefusedError
+		held        *stages.HeldError
 		named       *toldError
 	)
 	switch {
@@ -56,9 +63,11 @@ func exitCode(ctx context.Context, err error) int {
 		return exitPending
 	case errors.As(err, &stale):
 		return exitLock
-	case errors.As(err, &idle):
+	case errors.As(err, &unsigned):
+		return exitUnsigned
+	case errors.As(err, &idle), errors.As(err, &refused):
 		return exitRefused
-	case errors.As(err, &busy):
+	case errors.As(err, &busy), errors.As(err, &held):
 		return exitBusy
 	case errors.Is(err, context.DeadlineExceeded):
 		return exitTimedOut

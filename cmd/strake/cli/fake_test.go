@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ func fakes(plugins.Deps) []stages.Plugin {
 			func(c fakeDocs) (stages.Step, error) { return &c, nil }),
 		stages.Define(stages.Plugin{Stage: stages.Build, Name: "images", Doc: "Makes images.", Version: "2"},
 			func(c fakeImages) (stages.Step, error) { return &c, nil }),
-		stages.Define(stages.Plugin{Stage: stages.Deploy, Name: "put", Doc: "Applies.", Version: "3"},
+		stages.Define(stages.Plugin{Stage: stages.Deploy, Name: "put", Doc: "Applies.", Version: "3", Apps: fakeApps},
 			func(c fakePut) (stages.Step, error) {
 				if c.PanicBinding {
 					panic("bound to panic")
@@ -88,6 +90,74 @@ type fakePut struct {
 	Panic        bool         `json:"panic"`
 	PanicBinding bool         `json:"panicBinding"`
 	Missing      bool         `json:"missing"`
+	// Drift is what a saved plan is refused for, Held who deploys at the moment.
+	Drift []string `json:"drift"`
+	Held  string   `json:"held"`
+	// Limits has the limits told of.
+	Limits bool `json:"limits"`
+	// Revisions are the outcomes of the deploys so far, the latest first.
+	Revisions []string `json:"revisions"`
+}
+
+// appliedFirst is when revision 1 was deployed; each further one was a day later.
+var appliedFirst = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func (f *fakePut) History(context.Context, *stages.Job) ([]stages.Revision, error) {
+	if f.Missing {
+		return nil, stages.ErrNotDeployed
+	}
+	var all []stages.Revision
+	for i, outcome := range f.Revisions {
+		n := len(f.Revisions) - i
+		all = append(all, stages.Revision{
+			Number: n, Applied: appliedFirst.AddDate(0, 0, n-1), Outcome: outcome, Objects: 3, By: "strake v1",
+			Origin: stages.Origin{Source: "https://example.com/repo", Revision: strings.Repeat("0123456789", 4)},
+			Kept:   n != 1, Message: "1 updated",
+		})
+	}
+	return all, nil
+}
+
+func (f *fakePut) Recall(_ context.Context, _ *stages.Job, number int) (stages.Manifests, error) {
+	return stages.Manifests(fmt.Sprintf("manifests of revision %d", number)), nil
+}
+
+func (f *fakePut) Save(_ context.Context, _ *stages.Job) (*stages.Saved, error) {
+	saved := &stages.Saved{Changes: f.changes(), Target: "here"}
+	for _, c := range f.Changes {
+		if c.Op != "noop" {
+			saved.Writes = append(saved.Writes, stages.Write{Op: c.Op, Object: stages.ObjectRef{APIVersion: "v1", Kind: "Thing", Name: c.Name}})
+		}
+	}
+	return saved, nil
+}
+
+func (f *fakePut) Apply(_ context.Context, job *stages.Job, saved *stages.Saved) (stages.Result, error) {
+	if len(f.Drift) > 0 {
+		return stages.Result{}, &stages.RefusedError{Reasons: f.Drift}
+	}
+	if f.Fail != "" {
+		return stages.Result{}, errors.New(f.Fail)
+	}
+	stages.Log(job.Events, fmt.Sprintf("applying %s from %s by %s", strings.TrimSpace(string(job.Manifests)), job.Origin.Source, job.Version))
+	for _, w := range saved.Writes {
+		job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &stages.Change{Op: w.Op, Kind: w.Object.Kind, Namespace: "default", Name: w.Object.Name}})
+	}
+	return stages.Result{}, nil
+}
+
+func fakeApps(_ context.Context, namespace string) ([]stages.DeployedApp, error) {
+	if namespace == "forbidden" {
+		return nil, errors.New("you may not")
+	}
+	all := []stages.DeployedApp{
+		{Name: "web", Namespace: "team", Plugin: "put", Objects: 3, Outcome: "succeeded", Origin: stages.Origin{Source: "here"}, By: "strake v1", Applied: time.Now().Add(-2 * time.Hour)},
+		{Name: "api", Namespace: "default", Plugin: "put", Objects: -1},
+	}
+	if namespace != "" {
+		all = slices.DeleteFunc(all, func(a stages.DeployedApp) bool { return a.Namespace != namespace })
+	}
+	return all, nil
 }
 
 type fakeChange struct {
@@ -95,21 +165,42 @@ type fakeChange struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
 	Diff   string `json:"diff"`
+	// Image is what its image becomes.
+	Image string `json:"image"`
+}
+
+// fileHolds tells whether the file that is said to hold the manifests does.
+func fileHolds(job *stages.Job) bool {
+	data, err := os.ReadFile(job.Rendered)
+	return err == nil && bytes.Equal(data, job.Manifests)
 }
 
 func (f *fakePut) changes() []stages.Change {
 	var all []stages.Change
 	for _, c := range f.Changes {
-		all = append(all, stages.Change{Op: c.Op, Kind: "Thing", Namespace: "default", Name: c.Name, Reason: c.Reason, Diff: c.Diff})
+		change := stages.Change{Op: c.Op, Kind: "Thing", Namespace: "default", Name: c.Name, Reason: c.Reason, Diff: c.Diff}
+		if c.Image != "" {
+			change.Images = []stages.ImageChange{{From: "r.io/app:1", To: c.Image}, {To: "r.io/sidecar:1"}}
+		}
+		all = append(all, change)
 	}
 	return all
 }
 
 func (f *fakePut) Run(ctx context.Context, job *stages.Job) (stages.Result, error) {
+	if job.Origin.Revision != "" {
+		stages.Log(job.Events, string(job.Manifests)) // it is rolled back
+	}
+	if f.Limits {
+		l := job.Limits
+		stages.Log(job.Events, fmt.Sprintf("limits: %s %d %t; manifests in a file: %t", l.ObjectTimeout, l.MaxPrune, l.AllowEmpty, fileHolds(job)))
+	}
 	for _, c := range f.changes() {
 		job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &c})
 	}
 	switch {
+	case f.Held != "":
+		return stages.Result{}, &stages.HeldError{App: "default/demo", Holder: f.Held, Since: appliedFirst}
 	case f.Hang:
 		stages.Log(job.Events, "hanging")
 		<-ctx.Done()
@@ -141,8 +232,11 @@ func (f *fakePut) Inspect(context.Context, *stages.Job) ([]stages.Object, error)
 		return nil, stages.ErrNotDeployed
 	}
 	return []stages.Object{
-		{APIVersion: "v1", Kind: "Thing", Namespace: "default", Name: "a", Owner: "kapp", State: "ok", Created: time.Now().Add(-90 * time.Second).Format(time.RFC3339)},
-		{APIVersion: "v1", Kind: "Role", Name: "b\x1b[31m", Owner: "cluster", State: "fail", Reason: "no\nluck"},
+		{APIVersion: "v1", Kind: "Thing", Namespace: "default", Name: "a", UID: "1", Images: []string{"r.io/app:1"}, Drift: "label x", Owner: "kapp", State: "ok", Created: time.Now().Add(-90 * time.Second).Format(time.RFC3339)},
+		{APIVersion: "v1", Kind: "Part", Namespace: "default", Name: "a-2", UID: "3", Parent: "1", Owner: "cluster", State: "ok"},
+		{APIVersion: "v1", Kind: "Part", Namespace: "default", Name: "a-1", UID: "2", Parent: "1", Owner: "cluster", State: "ongoing"},
+		{APIVersion: "v1", Kind: "Bit", Namespace: "default", Name: "a-2-1", UID: "4", Parent: "3", Owner: "cluster", State: "ok"},
+		{APIVersion: "v1", Kind: "Role", Name: "b\x1b[31m", Parent: "elsewhere", Owner: "cluster", State: "fail", Reason: "no\nluck"},
 	}, nil
 }
 

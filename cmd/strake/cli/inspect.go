@@ -14,27 +14,33 @@ import (
 	"strake.dev/strake/stages"
 )
 
+type inspectOptions struct {
+	engineFlags
+	tree bool
+}
+
 func newInspectCommand(t *tool) *cobra.Command {
-	var opts engineFlags
+	var opts inspectOptions
 	cmd := &cobra.Command{
 		Use:     "inspect [flags]",
 		Short:   "List the deployed objects and their state",
-		Example: "  strake inspect -f app.yaml",
+		Example: "  strake inspect -f app.yaml\n  strake inspect -f app.yaml --tree",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return t.inspect(cmd.Context(), &opts) },
 	}
 	opts.add(cmd)
+	cmd.Flags().BoolVar(&opts.tree, "tree", false, "show objects below those that they belong to, with images and what others have changed")
 	return cmd
 }
 
-func (t *tool) inspect(ctx context.Context, o *engineFlags) error {
+func (t *tool) inspect(ctx context.Context, o *inspectOptions) error {
 	return t.conclude(ctx, "inspect", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.open(ctx, o)
+		s, err := t.open(ctx, &o.engineFlags)
 		if err != nil {
 			return nil, err
 		}
-		result := &inspectResult{App: s.plan.App.Namespace + "/" + s.plan.App.Name, Objects: []stages.Object{}}
-		_, err = t.work(ctx, s, o, events, func(ctx context.Context, opts pipeline.Options) error {
+		result := &inspectResult{App: s.plan.App.Namespace + "/" + s.plan.App.Name, Objects: []stages.Object{}, tree: o.tree}
+		_, err = t.work(ctx, s, &o.engineFlags, events, func(ctx context.Context, opts pipeline.Options) error {
 			found, err := s.plan.Inspect(ctx, opts)
 			result.Objects = append(result.Objects, found...)
 			return err
@@ -50,9 +56,15 @@ func (t *tool) inspect(ctx context.Context, o *engineFlags) error {
 type inspectResult struct {
 	App     string          `json:"app"`
 	Objects []stages.Object `json:"objects"`
+
+	tree bool
 }
 
 func (r *inspectResult) print(w io.Writer) {
+	if r.tree {
+		printTree(w, r.Objects)
+		return
+	}
 	var rows [][]string
 	for _, o := range r.Objects {
 		rows = append(rows, []string{cmp.Or(o.Namespace, "(cluster)"), o.Kind, o.Name, o.Owner, o.State, o.Reason, age(o.Created)})

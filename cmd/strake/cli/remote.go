@@ -33,11 +33,16 @@ type remoteFlags struct {
 	images *kbld.Record
 }
 
-func (f *remoteFlags) add(flags *pflag.FlagSet) {
+// addCluster adds the flags of commands that only talk to a cluster.
+func (f *remoteFlags) addCluster(flags *pflag.FlagSet) {
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `FILE`, instead of KUBECONFIG and ~/.kube/config")
 	fromEnv(flags, "kubeconfig", "STRAKE_KUBECONFIG")
 	flags.StringVar(&f.context, "context", "", "context `NAME` of the kubeconfig, instead of its current one")
 	fromEnv(flags, "context", "STRAKE_CONTEXT")
+}
+
+func (f *remoteFlags) add(flags *pflag.FlagSet) {
+	f.addCluster(flags)
 	flags.StringArrayVar(&f.mirrors, "registry-mirror", nil, "ask a mirror before a registry: `HOST=MIRROR`, such as docker.io=mirror.example.com (repeatable)")
 	fromEnv(flags, "registry-mirror", "STRAKE_REGISTRY_MIRRORS")
 	flags.StringArrayVar(&f.cas, "registry-ca-cert-path", nil, "trust registries by the CA certificates of a PEM `FILE` too, besides the system's (repeatable)")

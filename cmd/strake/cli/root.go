@@ -54,8 +54,8 @@ func newRootCommand(t *tool) *cobra.Command {
 	root.SetErr(t.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
-		newRunCommand(t), newPlanCommand(t), newRenderCommand(t), newBuildCommand(t),
-		newDeleteCommand(t), newInspectCommand(t), newValidateCommand(t),
+		newRunCommand(t), newPlanCommand(t), newApplyCommand(t), newRenderCommand(t), newBuildCommand(t),
+		newDeleteCommand(t), newInspectCommand(t), newHistoryCommand(t), newRollbackCommand(t), newAppsCommand(t), newValidateCommand(t),
 		newLockCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
 		newHookCommand(t), newKbldToolCommand(t),
 	)

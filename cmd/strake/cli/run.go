@@ -10,6 +10,7 @@ import (
 type runOptions struct {
 	runFlags
 	rangeFlags
+	limitFlags
 }
 
 func newRunCommand(t *tool) *cobra.Command {
@@ -32,6 +33,7 @@ written after doing the same, also when a step has failed.`,
 	}
 	opts.runFlags.add(cmd, formatApp)
 	opts.rangeFlags.add(cmd, stages.All()...)
+	opts.limitFlags.add(cmd)
 	return cmd
 }
 
@@ -45,6 +47,7 @@ func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
 			return err
 		}
 		s.opts.From, s.opts.Until = o.stages()
+		s.opts.Limits = o.limits()
 		return t.runAsApp(cmd.Context(), s, o)
 	}
 	return t.conclude(cmd.Context(), "run", &o.outputFlags, func(events *render.JSON) (printable, error) {
@@ -53,6 +56,7 @@ func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
 			return nil, err
 		}
 		s.opts.From, s.opts.Until = o.stages()
+		s.opts.Limits = o.limits()
 		_, result, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
 		return result, err
 	})

@@ -21,10 +21,16 @@ type workspaceFlags struct {
 	locked    bool
 }
 
-func (f *workspaceFlags) add(cmd *cobra.Command) {
+// addFolder adds the flag of commands that have no lock.
+func (f *workspaceFlags) addFolder(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.workspace, "workspace", "", "`FOLDER` for the run's files, kept between runs (default: one per file in the user's cache folder)")
 	fromEnv(flags, "workspace", "STRAKE_WORKSPACE")
+}
+
+func (f *workspaceFlags) add(cmd *cobra.Command) {
+	f.addFolder(cmd)
+	flags := cmd.Flags()
 	flags.StringVar(&f.lockFile, "lock-file", "", "lock `FILE` (default: app.lock.yaml beside app.yaml)")
 	fromEnv(flags, "lock-file", "STRAKE_LOCK_FILE")
 	flags.BoolVar(&f.locked, "locked", false, "fail if anything is not in the lock file or differs from it")

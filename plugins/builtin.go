@@ -13,6 +13,7 @@ import (
 	"strake.dev/strake/plugins/kbld"
 	"strake.dev/strake/plugins/kustomize"
 	"strake.dev/strake/plugins/sops"
+	"strake.dev/strake/plugins/ssa"
 	"strake.dev/strake/plugins/vendir"
 	"strake.dev/strake/plugins/ytt"
 	"strake.dev/strake/stages"
@@ -51,5 +52,6 @@ func Builtin(deps Deps) []stages.Plugin {
 			UserAgent: deps.UserAgent, Rebuild: deps.Rebuild,
 		}),
 		kapp.Plugin(kapp.Deps{Cluster: deps.Cluster}),
+		ssa.Plugin(ssa.Deps{Cluster: deps.Cluster}),
 	}
 }

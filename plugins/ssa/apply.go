@@ -1,0 +1,110 @@
+package ssa
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	fluxssa "github.com/fluxcd/pkg/ssa"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"strake.dev/strake/stages"
+)
+
+// remake is how often the library looks whether an object that is made anew is gone.
+const remake = 200 * time.Millisecond
+
+// applyAll writes those of the objects that have to be, several at a time. A failure doesn't keep others
+// from being written.
+func (s *session) applyAll(items []*item) error {
+	var (
+		mu   sync.Mutex
+		errs []error
+	)
+	err := s.each(len(items), func(n int) error {
+		if err := s.apply(items[n]); err != nil && s.ctx.Err() == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return stopped(s.ctx, errors.Join(errs...))
+}
+
+// apply writes an object if that has to be.
+func (s *session) apply(i *item) error {
+	if i.change.op == opNone || s.client.of(i.id()).written != nil {
+		return nil
+	}
+	options := fluxssa.DefaultApplyOptions()
+	options.Force, options.DriftIgnoreRules, options.WaitInterval = s.config.Force, s.config.ignoreRules(), remake
+	options.Cleanup = s.cleanup()
+	if i.live != nil && s.owner(i.live.GetLabels()) != "" {
+		options.Cleanup.Labels = append(options.Cleanup.Labels, foreignLabels(i.live)...)
+	}
+	set, err := s.manager.ApplyAll(s.ctx, []*unstructured.Unstructured{i.want.DeepCopy()}, options)
+	if err != nil {
+		return s.refused(i, "applied", cause(err))
+	}
+	if len(set.Entries) == 1 && set.Entries[0].Action == fluxssa.UnchangedAction {
+		// Only where it couldn't be tried out before.
+		i.change = change{op: opNone}
+		return nil
+	}
+	told := i.told()
+	s.job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &told})
+	return nil
+}
+
+// foreignLabels are those by which an app of kapp knows its objects: with them, kapp would delete what it
+// no longer has.
+func foreignLabels(o *unstructured.Unstructured) []string {
+	var found []string
+	for _, name := range []string{kappLabel, "kapp.k14s.io/association"} {
+		if _, ok := o.GetLabels()[name]; ok {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// cause is the server's error in one of the library's.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// resolve finds the types that have come with the definitions.
+func (s *session) resolve(items []*item) error {
+	for _, i := range items {
+		if i.kind.Version != "" {
+			continue
+		}
+		var err error
+		deadline := time.Now().Add(discoverTimeout)
+		for {
+			if i.kind, err = s.kind(i.want.GroupVersionKind()); err == nil || time.Now().After(deadline) || s.ctx.Err() != nil {
+				break
+			}
+			s.mapper.Reset()
+			time.Sleep(remake)
+		}
+		if err != nil {
+			return stopped(s.ctx, fmt.Errorf("%s: its definition was applied, and the API server doesn't know its type yet: %w", i.name(), err))
+		}
+	}
+	return nil
+}
+
+// discoverTimeout is how long the API server may take to serve a type that it has established.
+const discoverTimeout = 30 * time.Second

@@ -1,0 +1,242 @@
+package ssa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"strake.dev/strake/internal/lease"
+	"strake.dev/strake/internal/revisions"
+	"strake.dev/strake/stages"
+)
+
+// deploy finds out what there is to do, and does it; with a saved plan, exactly that or nothing.
+func (s *session) deploy(saved *stages.Saved) (stages.Result, error) {
+	v, err := s.look()
+	if err != nil {
+		return stages.Result{}, err
+	}
+	if saved == nil && s.settled(v) {
+		return skipped(v), nil
+	}
+	locked, err := s.lock(v)
+	if err != nil {
+		return stages.Result{}, err
+	}
+	defer locked.release()
+	if locked.waited {
+		// Another deployer has written meanwhile.
+		if v, err = s.look(); err != nil {
+			return stages.Result{}, err
+		}
+	}
+	if saved != nil {
+		if err := s.agree(v, saved); err != nil {
+			return stages.Result{}, err
+		}
+	}
+	if !v.writes() {
+		return skipped(v), s.confirm(v)
+	}
+	return stages.Result{}, s.carryOut(v, locked.client)
+}
+
+func skipped(v *view) stages.Result {
+	return stages.Result{Skipped: fmt.Sprintf("nothing to apply: %s up to date", count(len(v.items), "object is", "objects are"))}
+}
+
+// settled tells whether there is nothing to do, and nothing to be written down either.
+func (s *session) settled(v *view) bool {
+	return !v.writes() && (len(v.items) == 0 || v.inv.record.Outcome == revisions.Succeeded && v.allLeft())
+}
+
+// allLeft tells whether all objects are known to be as the last deploy has left them.
+func (v *view) allLeft() bool {
+	return v.proof != nil && !slices.ContainsFunc(v.items, func(i *item) bool { return i.left == nil })
+}
+
+// confirm waits for objects that are as they should be but were not known to be ready, and records that
+// they are.
+func (s *session) confirm(v *view) error {
+	if err := s.waitReady(v.items); err != nil {
+		return err
+	}
+	return s.conclude(v, v.inv)
+}
+
+// carryOut makes the writes. Whatever happens, the inventory has all that was and all that may come.
+func (s *session) carryOut(v *view, records kubernetes.Interface) error {
+	if v.recordLater {
+		if err := s.makeNamespace(v); err != nil {
+			return err
+		}
+	}
+	inv := s.union(v)
+	if err := s.write(inv); err != nil {
+		return err
+	}
+	history := s.history(records, inv)
+	number, err := history.Begin(s.ctx, s.revision(v), s.job.Manifests)
+	if err != nil {
+		stages.Warn(s.job.Events, "this deploy can't be gone back to later: "+err.Error())
+	}
+	err = s.makeChanges(v)
+	if err == nil {
+		err = s.conclude(v, inv)
+	}
+	outcome, message := revisions.Succeeded, ""
+	if err != nil {
+		outcome, message = revisions.Failed, "see the run’s own output"
+		if s.ctx.Err() != nil {
+			outcome = revisions.Unfinished
+		}
+	}
+	if number > 0 {
+		if err := history.Finish(s.ctx, number, outcome, message); err != nil {
+			stages.Warn(s.job.Events, err.Error())
+		}
+	}
+	return err
+}
+
+// union is an inventory of all that was deployed and of all that is about to be.
+func (s *session) union(v *view) *inventory {
+	inv := &inventory{
+		items: maps.Clone(v.inv.items), stored: v.inv.stored, origin: s.job.Origin,
+		record: record{By: s.job.Version, Digest: s.job.Manifests.Digest(), Outcome: revisions.Unfinished},
+	}
+	for _, i := range v.items {
+		inv.items[i.id()] = i.want.GroupVersionKind().Version
+	}
+	return inv
+}
+
+// makeChanges writes, prunes and waits.
+func (s *session) makeChanges(v *view) error {
+	for r, list := range byRank(v.items, (*item).id) {
+		if err := s.applyAll(list); err != nil {
+			return err
+		}
+		if r == rankDefinitions {
+			if err := s.waitUsable(list); err != nil {
+				return err
+			}
+			if err := s.resolve(v.items); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.deleteAll(v.stale); err != nil {
+		return err
+	}
+	return s.waitReady(v.items)
+}
+
+// conclude narrows the inventory to what is there now, and records that all is as it should be.
+func (s *session) conclude(v *view, inv *inventory) error {
+	kept := map[id]bool{}
+	for _, i := range v.items {
+		kept[i.id()] = true
+	}
+	narrow := &inventory{items: maps.Clone(inv.items), stored: inv.stored, origin: s.job.Origin, record: inv.record}
+	for i := range narrow.items {
+		gone := slices.Contains(v.lost, i) || slices.ContainsFunc(v.stale, func(d *doomed) bool { return d.id == i })
+		if !kept[i] && gone {
+			delete(narrow.items, i)
+		}
+	}
+	narrow.record = record{By: s.job.Version, Digest: s.job.Manifests.Digest(), Outcome: revisions.Succeeded}
+	var err error
+	if narrow.record.Proof, err = s.prove(v, inv.wrote()); err != nil {
+		return err
+	}
+	return s.write(narrow)
+}
+
+// makeNamespace makes the namespace of the inventory, which comes with the manifests: the inventory has
+// to be there before the first object, and can't be before its namespace.
+func (s *session) makeNamespace(v *view) error {
+	n := slices.IndexFunc(v.items, func(i *item) bool { return isNamespace(i.want) && i.want.GetName() == s.place.Record })
+	if n < 0 {
+		return errors.New("the namespace of the inventory is gone")
+	}
+	if err := s.applyAll(v.items[n : n+1]); err != nil {
+		return err
+	}
+	return s.waitUsable(v.items[n : n+1])
+}
+
+// A lock is held while an app is written to.
+type lock struct {
+	*lease.Lease
+	session *session
+	// client isn't bound to the end of the run, which is recorded too.
+	client kubernetes.Interface
+	// waited means that somebody else has had it meanwhile.
+	waited bool
+	unbind func()
+}
+
+// lock keeps other deployers from the app. If it is lost, all requests end.
+func (s *session) lock(v *view) (*lock, error) {
+	config, err := s.place.Cluster.Config(context.WithoutCancel(s.ctx))
+	if err != nil {
+		return nil, err
+	}
+	l := &lock{session: s, unbind: func() {}}
+	if l.client, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	if v.recordLater {
+		return l, nil // its namespace isn't there yet, so that nobody else can have deployed the app
+	}
+	l.Lease, err = lease.Acquire(s.ctx, l.client, lease.Options{
+		Namespace: s.place.Record, Name: inventoryPrefix + s.app, App: s.describe(), Identity: lease.Identity(),
+		Waiting: func(held *stages.HeldError) {
+			l.waited = true
+			stages.Log(s.job.Events, "waiting: "+held.Error())
+		},
+		Warn: func(message string) { stages.Warn(s.job.Events, message) },
+	})
+	if err != nil {
+		return nil, stopped(s.ctx, err)
+	}
+	return l, nil
+}
+
+// release gives the lock up, also when the run has ended.
+func (l *lock) release() {
+	if l.Lease == nil {
+		return
+	}
+	if err := l.Release(l.session.ctx); err != nil {
+		stages.Warn(l.session.job.Events, err.Error())
+	}
+}
+
+// history records deploys beside the inventory, with which the records go.
+func (s *session) history(client kubernetes.Interface, inv *inventory) *revisions.Store {
+	h := &revisions.Store{Client: client, Namespace: s.place.Record, App: s.app, Plugin: "ssa"}
+	if m := inv.stored; m != nil {
+		h.Owner = &metav1.OwnerReference{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "ConfigMap", Name: m.Name, UID: m.UID}
+	}
+	return h
+}
+
+// revision describes the deploy for its record.
+func (s *session) revision(v *view) stages.Revision {
+	ops := map[string]int{opDelete: len(v.stale)}
+	for _, i := range v.changed() {
+		ops[i.change.op]++
+	}
+	return stages.Revision{
+		Origin: s.job.Origin, Objects: len(v.items), Images: imagesOf(v.items), By: s.job.Version,
+		Message: fmt.Sprintf("%d created, %d updated, %d deleted", ops[opCreate], ops[opUpdate], ops[opDelete]),
+	}
+}

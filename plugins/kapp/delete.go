@@ -52,12 +52,9 @@ func (s *session) deleteAll(rec *record, name string) error {
 	if err != nil {
 		return err
 	}
-	there := make([]ctlres.Resource, len(listed))
-	for i, o := range listed {
-		shell := shellOf(o)
-		_, owned := shell.Annotations()[ownedForDeletionKey]
-		shell.MarkTransient(!owned && !ctlres.NewIdentityAnnotation(shell).Valid())
-		there[i] = shell
+	there, err := s.shells(listed, rec.meta)
+	if err != nil {
+		return err
 	}
 	filter, err := s.flags.delete.ResourceFilterFlags.ResourceFilter()
 	if err != nil {
@@ -79,12 +76,12 @@ func (s *session) deleteAll(rec *record, name string) error {
 		stages.Log(s.events, fmt.Sprintf("nothing was deleted: rawOptions has --diff-run; %s pending", count(len(set.changes), "change is", "changes are")))
 		return nil
 	}
-	touch := ctlapp.Touch{App: s.app(name), Description: "delete", IgnoreSuccessErr: true}
+	keep := 0
 	if !whole {
 		stages.Log(s.events, fmt.Sprintf("app %s stays, as some of its objects are left out by filters", name))
-		touch.AppChangesMaxToKeep = ctlapp.AppChangesMaxToKeepDefault
+		keep = ctlapp.AppChangesMaxToKeepDefault
 	}
-	err = touch.Do(func() error {
+	err = s.touch(s.app(name), ctlapp.ChangeMeta{Description: "delete"}, keep, func() error {
 		if err := s.apply(set, rec.meta, s.namespaces(rec.meta, nil)); err != nil {
 			return err
 		}
@@ -100,6 +97,34 @@ func (s *session) deleteAll(rec *record, name string) error {
 		}
 	}
 	return err
+}
+
+// shells are the objects to delete, of which the metadata is enough, but for definitions of types: their
+// objects have to go before them.
+func (s *session) shells(listed []live.Object, meta ctlapp.Meta) ([]ctlres.Resource, error) {
+	isDefinition := func(o live.Object) bool { return o.Kind.Kind == "CustomResourceDefinition" }
+	var there []ctlres.Resource
+	var whole []live.Object
+	for _, o := range listed {
+		if isDefinition(o) {
+			whole = append(whole, o)
+			continue
+		}
+		shell := shellOf(o)
+		shell.MarkTransient(!ctlres.NewIdentityAnnotation(shell).Valid())
+		there = append(there, shell)
+	}
+	definitions, err := s.read(whole, selector(meta))
+	if err != nil {
+		return nil, err
+	}
+	there = append(there, definitions...)
+	for _, r := range there {
+		if _, owned := r.Annotations()[ownedForDeletionKey]; owned {
+			r.MarkTransient(false)
+		}
+	}
+	return there, nil
 }
 
 // everything lists all objects with the app's label, of whatever kind.

@@ -1,6 +1,7 @@
 package kapp
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -71,14 +72,11 @@ func (s *session) survey(rec *record) (*rollout, error) {
 	if err := d.look(); err != nil {
 		return nil, err
 	}
-	if err := d.found.err(); err != nil {
-		return nil, err
-	}
 	if err := d.compare(); err != nil {
-		return nil, err
+		return nil, cmp.Or(d.found.err(), err)
 	}
 	if err := d.permitted(); err != nil {
-		return nil, err
+		return nil, cmp.Or(d.found.err(), err)
 	}
 	return d, d.found.err()
 }
@@ -226,12 +224,9 @@ func (d *rollout) carryOut() error {
 	}
 	stop := s.followLogs(d)
 	defer stop()
-	touch := ctlapp.Touch{
-		App: d.app, Description: "update: " + d.set.summary(), Namespaces: d.want.namespaces,
-		IgnoreSuccessErr: true, AppChangesMaxToKeep: f.DeployFlags.AppChangesMaxToKeep,
-	}
+	meta := ctlapp.ChangeMeta{Description: "update: " + d.set.summary(), Namespaces: d.want.namespaces}
 	err := d.recorded(func() error {
-		return touch.Do(func() error {
+		return s.touch(d.app, meta, f.DeployFlags.AppChangesMaxToKeep, func() error {
 			if err := s.apply(d.set, d.meta, s.namespaces(d.meta, d.want)); err != nil {
 				return err
 			}
@@ -259,7 +254,11 @@ func (d *rollout) enter() error {
 		return nil
 	}
 	d.app = s.app(s.target.app)
-	isNew, err := d.app.CreateOrUpdate(s.former(), labels, false)
+	isNew := d.record == nil
+	err = s.objects.retry(func(bool) error {
+		_, err := d.app.CreateOrUpdate(s.former(), labels, false)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("record of the app: %w", s.explain(err))
 	}
@@ -299,7 +298,7 @@ func (d *rollout) use(rs []ctlres.Resource) error {
 	if d.meta.UsedGKs != nil && sameSet(*d.meta.UsedGKs, gks) && sameSet(d.meta.UsedGVs, gvs) {
 		return nil
 	}
-	if err := d.app.UpdateUsedGVsAndGKs(gvs, gks); err != nil {
+	if err := d.s.objects.retry(func(bool) error { return d.app.UpdateUsedGVsAndGKs(gvs, gks) }); err != nil {
 		return fmt.Errorf("record of the app: %w", d.s.explain(err))
 	}
 	d.meta.UsedGKs, d.meta.UsedGVs = &gks, gvs

@@ -109,7 +109,7 @@ func (s *session) look(meta ctlapp.Meta, d *desired, isNew bool, missing map[str
 				others = append(others, r)
 			}
 		}
-		others, err := s.unlabelled(others)
+		others, err := s.unlabelled(others, found)
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +253,7 @@ func readAll(ctx context.Context, client dynamic.NamespaceableResourceInterface,
 }
 
 // unlabelled finds those of the objects that are there without the app's label.
-func (s *session) unlabelled(candidates []ctlres.Resource) ([]ctlres.Resource, error) {
+func (s *session) unlabelled(candidates []ctlres.Resource, found *findings) ([]ctlres.Resource, error) {
 	type place struct {
 		schema.GroupVersionResource
 		namespace string
@@ -283,14 +283,18 @@ func (s *session) unlabelled(candidates []ctlres.Resource) ([]ctlres.Resource, e
 				return err
 			}
 			for _, r := range there {
-				found, ok, err := s.objects.Exists(r, ctlres.ExistsOpts{})
-				if err != nil {
-					return err
+				object, ok, err := s.objects.Exists(r, ctlres.ExistsOpts{})
+				mu.Lock()
+				if apierrors.IsForbidden(err) {
+					found.add(r, hintForbidden, "can't be read: the deploying identity has no right to get %s in namespace %s", p.GroupResource(), p.namespace)
+					err = nil
 				}
 				if ok {
-					mu.Lock()
-					read = append(read, found)
-					mu.Unlock()
+					read = append(read, object)
+				}
+				mu.Unlock()
+				if err != nil {
+					return err
 				}
 			}
 			return nil

@@ -76,7 +76,11 @@ func (s *session) healthy(r *record, touched []live.Object) bool {
 
 // prove records how the objects were left.
 func (s *session) prove(d *rollout) {
-	rec, err := s.readRecord(s.target.app)
+	var rec *record
+	err := s.objects.retry(func(bool) (err error) {
+		rec, err = s.readRecord(s.target.app)
+		return err
+	})
 	if err != nil || rec == nil {
 		return
 	}

@@ -2,6 +2,8 @@ package kapp
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -46,6 +48,7 @@ func (p *place) proxied() *apiProxy {
 	}
 	reverse := httputil.NewSingleHostReverseProxy(target)
 	reverse.Transport, reverse.FlushInterval = transport, -1
+	reverse.ErrorLog = log.New(io.Discard, "", 0)
 	proxy := &apiProxy{next: reverse}
 	proxy.server = httptest.NewServer(proxy)
 	p.t.Cleanup(proxy.server.Close)

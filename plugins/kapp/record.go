@@ -133,3 +133,22 @@ func (s *session) annotate(name string, n note, proof *live.Proof) {
 		stages.Warn(s.events, fmt.Sprintf("record of the app: %s; the next run has to compare everything again", s.target.cluster.Explain(err)))
 	}
 }
+
+// touch calls f within kapp's record of a change, which is closed also when the session has ended.
+func (s *session) touch(app *ctlapp.RecordedApp, meta ctlapp.ChangeMeta, keep int, f func() error) error {
+	var change ctlapp.Change
+	err := s.objects.retry(func(bool) (err error) {
+		change, err = app.BeginChange(meta, keep)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("record of the app: %w", s.explain(err))
+	}
+	if err := f(); err != nil {
+		_ = s.objects.retry(func(bool) error { return change.Fail() })
+		return err
+	}
+	// The app is as it has to be, also if that can't be recorded.
+	_ = s.objects.retry(func(bool) error { return change.Succeed() })
+	return nil
+}

@@ -32,8 +32,10 @@ func (o *objects) retry(f func(again bool) error) error {
 		err := f(again)
 		limit := time.Duration(0)
 		switch {
-		case err == nil || o.ctx.Err() != nil:
-			return stopped(o.ctx, err)
+		case err == nil:
+			return nil
+		case o.ctx.Err() != nil:
+			return o.ctx.Err()
 		case isAway(err):
 			limit, again = awayFor, true
 		case isBusy(err):

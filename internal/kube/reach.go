@@ -22,13 +22,21 @@ const reachTimeout = 5 * time.Second
 // Reach makes sure that the API server answers and accepts the identity, by one small read that
 // takes a few seconds at most.
 func (c *Cluster) Reach(ctx context.Context) error {
+	return c.Answers(ctx, func(ctx context.Context) error {
+		client, err := c.client(ctx)
+		if err != nil {
+			return err
+		}
+		return client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+	})
+}
+
+// Answers makes sure that the API server answers a question within a few seconds, and explains its error
+// otherwise.
+func (c *Cluster) Answers(ctx context.Context, question func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, reachTimeout, errSilent)
 	defer cancel()
-	client, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	err = client.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+	err := question(ctx)
 	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
 		return c.unreachable("it didn't answer within %s", reachTimeout)
 	}

@@ -12,32 +12,29 @@ import (
 )
 
 // Check makes sure that the API server answers, that the identity to deploy with exists and is
-// accepted, and that it may read the app's record. It only reads, apart from the token that a service
-// account needs.
+// accepted, and that it may read the app's record. It only reads, by one request, apart from the token
+// that a service account needs.
 func (s *step) Check(ctx context.Context, job *stages.Job) error {
-	if job.App.Cluster == nil {
-		if err := s.cluster.Reach(ctx); err != nil {
+	var t target
+	err := s.cluster.Answers(ctx, func(ctx context.Context) (err error) {
+		t, err = s.target(ctx, job)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = t.cluster.Answers(ctx, func(ctx context.Context) error {
+		config, err := t.cluster.Config(ctx)
+		if err != nil {
 			return err
 		}
-	}
-	t, err := s.target(ctx, job)
-	if err != nil {
-		return err
-	}
-	if t.cluster != s.cluster {
-		if err := t.cluster.Reach(ctx); err != nil {
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
 			return err
 		}
-	}
-	config, err := t.cluster.Config(ctx)
-	if err != nil {
+		_, err = client.CoreV1().ConfigMaps(t.record).Get(ctx, t.app, metav1.GetOptions{})
 		return err
-	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	_, err = client.CoreV1().ConfigMaps(t.record).Get(ctx, t.app, metav1.GetOptions{})
+	})
 	switch {
 	case err == nil, apierrors.IsNotFound(err):
 		return nil
@@ -45,5 +42,5 @@ func (s *step) Check(ctx context.Context, job *stages.Job) error {
 		return stages.WithHint(fmt.Errorf("record of the app: %w", err),
 			"the deploying identity needs get, list, create, update and delete on configmaps in namespace %s", t.record)
 	}
-	return fmt.Errorf("record of the app: %w", t.cluster.Explain(err))
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	cmdapp "carvel.dev/kapp/pkg/kapp/cmd/app"
@@ -94,8 +95,13 @@ type flags struct {
 	burst int
 }
 
+var making sync.Mutex
+
 // flags returns kapp's own flags of the command with their defaults.
 func (c command) flags(deps cmdcore.DepsFactory) *flags {
+	// Making kapp's commands writes to a map that is global to the program.
+	making.Lock()
+	defer making.Unlock()
 	f := &flags{}
 	out := ui.NewNoopUI()
 	quiet, none := logger.NewNoopLogger(), cmdcore.NewFlagsFactory(nil, deps)

@@ -24,6 +24,13 @@ import (
 
 func TestMain(m *testing.M) {
 	kube.Quiet()
+	if namespace := os.Getenv(childKey); namespace != "" {
+		if err := deployAsChild(namespace); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	// The tests spend their time waiting for the cluster.
 	if err := flag.Set("test.parallel", "8"); err != nil {

@@ -129,7 +129,7 @@ func TestPlatform(t *testing.T) {
 		builder.write("src-to-oci/config/elsewhere.yml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: smuggled, namespace: "+p.registry+"}\n")
 		builder.replace("src-to-oci/config/schema.yml", "hello_msg: stranger", "hello_msg: nobody")
 		o := builder.strake("run", "-f", app)
-		want := `configmap/smuggled (namespace ` + p.registry + `) can't be read: User "system:serviceaccount:` + p.namespace + `:simpleapp" cannot get resource "configmaps"`
+		want := `configmap/smuggled (namespace ` + p.registry + `) can't be read: the deploying identity has no right to get configmaps in namespace ` + p.registry
 		if o.code != 1 || !strings.Contains(o.stderr, want) {
 			t.Errorf("want %q: %s", want, o)
 		}

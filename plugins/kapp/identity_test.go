@@ -58,14 +58,14 @@ func TestServiceAccount(t *testing.T) {
 		t.Errorf("second deploy: %+v, %v", result, err)
 	}
 	p.fails("", configMap("mine", "2")+deployment("web", image, sleep),
-		"deployment/web (namespace "+p.namespace+") can't be read: ", "User \"system:serviceaccount:"+p.namespace+":deployer\" cannot ", "hint: whoever deploys needs the right")
+		"deployment/web (namespace "+p.namespace+") can't be read: ", "the deploying identity has no right to create deployments.apps in namespace "+p.namespace, "hint: whoever deploys needs the right")
 	other := *p
 	other.app.Name, other.app.Namespace, other.app.ServiceAccountName = "other", "default", "deployer"
 	if err := other.check(); err == nil {
 		t.Error("a service account of another namespace was used")
 	}
 	p.app.DefaultNamespace = "default"
-	p.fails("", configMap("mine-elsewhere", "1"), "configmap/mine-elsewhere (namespace default) can't be read: User")
+	p.fails("", configMap("mine-elsewhere", "1"), "configmap/mine-elsewhere (namespace default) can't be read: the deploying identity has no right to get configmaps in namespace default")
 	p.app.DefaultNamespace = ""
 	p.delete()
 }

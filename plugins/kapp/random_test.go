@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 40, "how often tests with random input repeat")
+	rounds = flag.Int("rounds", 25, "how often tests with random input repeat")
 	seed   = flag.Uint64("seed", 0, "the first random input; 0 is another one each time")
 )
 

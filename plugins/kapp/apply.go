@@ -36,9 +36,8 @@ type applier struct {
 	results chan result
 	busy    int
 	// making is the number of pieces that make a change.
-	making  int
-	applied int
-	done    int
+	making int
+	done   int
 	// progressed is when a change was last done.
 	progressed time.Time
 	failures   []error
@@ -164,7 +163,7 @@ func (a *applier) start(atOnce int) {
 	if n <= 0 {
 		return
 	}
-	a.tell.applying(len(a.ready), a.applied)
+	a.tell.applying(len(a.ready))
 	for _, c := range a.ready[:n] {
 		a.s.objects.begin(c.diff)
 		a.making++
@@ -243,7 +242,6 @@ func (a *applier) take(r result) {
 		a.fail(a.s.explain(r.err), a.s.flags.apply().ExitEarlyOnApplyError)
 		return
 	case t == nil:
-		a.applied++
 		a.tell.made(r.change)
 		t = &tracking{check: a.checkOf(r.change), since: time.Now()}
 		a.tracked[r.change] = t

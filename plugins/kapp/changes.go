@@ -17,6 +17,7 @@ import (
 	ctlresm "carvel.dev/kapp/pkg/kapp/resourcesmisc"
 	"github.com/cppforlife/go-cli-ui/ui"
 
+	"strake.dev/strake/internal/workload"
 	"strake.dev/strake/stages"
 )
 
@@ -187,6 +188,11 @@ func (c *change) tell() stages.Change {
 	case ctlcap.ClusterChangeApplyOpExists:
 		told.Reason = "has to be made by somebody else"
 	}
+	if was, will := c.diff.ExistingResource(), c.diff.NewResource(); was != nil && will != nil {
+		told.Images = workload.ImageChanges(was.UnstructuredObject(), will.UnstructuredObject())
+	} else if will != nil && c.writes() {
+		told.Images = workload.ImageChanges(nil, will.UnstructuredObject())
+	}
 	if strategy, err := c.ApplyStrategyOp(); err == nil && strategy != "" {
 		told.Reason += " (" + strings.ReplaceAll(string(strategy), "-", " ") + ")"
 	}
@@ -210,4 +216,24 @@ func (set *changeSet) summary() string {
 		counts.Add(c.ApplyOp(), c.WaitOp())
 	}
 	return counts.String()
+}
+
+// told is the summary for users.
+func (set *changeSet) told() string {
+	counts := map[string]int{}
+	for _, c := range set.changes {
+		if c.writes() {
+			counts[done[c.op()]]++
+		}
+	}
+	var parts []string
+	for _, word := range []string{"created", "updated", "deleted"} {
+		if n := counts[word]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, word))
+		}
+	}
+	if len(parts) == 0 {
+		return "waited for what wasn't ready"
+	}
+	return strings.Join(parts, ", ")
 }

@@ -9,11 +9,11 @@ import (
 	ctlapp "carvel.dev/kapp/pkg/kapp/app"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/revisions"
+	"strake.dev/strake/internal/workload"
 	"strake.dev/strake/stages"
 )
 
@@ -36,7 +36,7 @@ func (d *rollout) recorded(f func() error) error {
 	}
 	store := s.revisions(rec)
 	number, err := store.Begin(s.ctx, stages.Revision{
-		Origin: s.job.Origin, Objects: len(d.want.resources), Images: d.images(), By: s.job.Version, Message: d.set.summary(),
+		Origin: s.job.Origin, Objects: len(d.want.resources), Images: d.images(), By: s.job.Version, Message: d.set.told(),
 	}, s.job.Manifests)
 	switch {
 	case s.ctx.Err() != nil:
@@ -63,7 +63,7 @@ func (d *rollout) images() []string {
 	var all []string
 	seen := map[string]bool{}
 	for _, r := range d.want.resources {
-		for _, image := range images(&unstructured.Unstructured{Object: r.UnstructuredObject()}) {
+		for _, image := range workload.Images(r.UnstructuredObject()) {
 			if !seen[image] {
 				seen[image] = true
 				all = append(all, image)

@@ -14,6 +14,7 @@ import (
 	ctlres "carvel.dev/kapp/pkg/kapp/resources"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"strake.dev/strake/internal/workload"
 	"strake.dev/strake/stages"
 )
 
@@ -65,7 +66,7 @@ func objectOf(r ctlres.Resource, conf ctlconf.Conf) stages.Object {
 	o := stages.Object{
 		APIVersion: r.APIVersion(), Kind: r.Kind(), Namespace: r.Namespace(), Name: r.Name(), Owner: "kapp",
 		UID: r.UID(), Created: r.CreatedAt().UTC().Format(time.RFC3339),
-		Images: images(&unstructured.Unstructured{Object: r.UnstructuredObject()}),
+		Images: workload.Images(r.UnstructuredObject()),
 	}
 	for _, owner := range r.OwnerRefs() {
 		if owner.Controller != nil && *owner.Controller || o.Parent == "" {
@@ -117,24 +118,4 @@ func drift(r ctlres.Resource, conf ctlconf.Conf) string {
 	}
 	slices.Sort(others)
 	return "changed since it was deployed, by " + strings.Join(others, ", ")
-}
-
-// images are those that a workload or a pod runs.
-func images(u *unstructured.Unstructured) []string {
-	var found []string
-	for _, path := range [][]string{
-		{"spec"}, {"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"},
-	} {
-		for _, field := range []string{"initContainers", "containers"} {
-			list, _, _ := unstructured.NestedSlice(u.Object, append(slices.Clone(path), field)...)
-			for _, c := range list {
-				if m, ok := c.(map[string]any); ok {
-					if image, ok := m["image"].(string); ok && !slices.Contains(found, image) {
-						found = append(found, image)
-					}
-				}
-			}
-		}
-	}
-	return found
 }

@@ -15,8 +15,9 @@ import (
 // want a transcript.
 type narrator struct {
 	events stages.Observer
-	total  int
 	kapp   ctlcap.UI
+	// total is the number of changes, and done that of those made.
+	total, done int
 
 	mu sync.Mutex
 	// waits are the tasks of what is waited for, and progress those of the whole.
@@ -33,12 +34,12 @@ func newNarrator(s *session, total int) *narrator {
 }
 
 // applying tells that changes begin.
-func (n *narrator) applying(begin, applied int) {
+func (n *narrator) applying(begin int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.far("applying", applied)
+	n.far("applying", n.done)
 	if n.kapp != nil {
-		n.kapp.NotifySection("applying %d changes [%d/%d done]", begin, applied, n.total)
+		n.kapp.NotifySection("applying %d changes [%d/%d done]", begin, n.done, n.total)
 	}
 }
 
@@ -58,6 +59,8 @@ func (n *narrator) far(what string, current int) {
 func (n *narrator) made(c *change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.done++
+	n.far("applying", n.done)
 	if c.writes() {
 		r := c.Resource()
 		n.events.Observe(stages.Event{Type: stages.ChangeMade, Change: &stages.Change{

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/elliptic"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -61,6 +63,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails":     fails,
+			"keys":      keys,
 			"subst":     substitute,
 			"untouched": untouched,
 		},
@@ -94,6 +97,14 @@ func fails(ts *testscript.TestScript, _ bool, args []string) {
 		text = r.pattern.ReplaceAllString(text, r.with)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("message"), []byte(text), 0o644))
+}
+
+// keys makes a pair of keys as cosign generate-key-pair does, without a password: keys NAME
+func keys(ts *testscript.TestScript, _ bool, args []string) {
+	private, public, err := cryptoutils.GeneratePEMEncodedECDSAKeyPair(elliptic.P256(), nil)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), private, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), public, 0o644))
 }
 
 // variables are what differs from run to run, the longer ones first.

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,8 @@ type Options struct {
 	Namespace, Name string
 	// App names the app for people.
 	App string
-	// Identity names the holder for people, such as user@host/pid; it needs not be unique.
+	// Identity names the holder for people, such as user@host/pid; it needs not be unique. Empty is that
+	// of [Identity], as a Lease without a holder is free.
 	Identity string
 	// NoWait makes a lock that is held an error at once.
 	NoWait bool
@@ -70,6 +72,7 @@ type Lease struct {
 // may not create Leases, and a namespace that doesn't exist or is being deleted, go on without a lock:
 // the first after a warning.
 func Acquire(ctx context.Context, client kubernetes.Interface, opts Options) (*Lease, error) {
+	opts.Identity = cmp.Or(opts.Identity, Identity())
 	l := &Lease{api: client.CoordinationV1().Leases(opts.Namespace), opts: opts, lost: make(chan struct{})}
 	var seen observed
 	for {

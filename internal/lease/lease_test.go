@@ -166,6 +166,21 @@ func TestUncontended(t *testing.T) {
 	})
 }
 
+// Whoever gives no name holds the lock all the same.
+func TestNoIdentity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		l := acquire(t, s, options(""))
+		var held *stages.HeldError
+		no := options("b")
+		no.NoWait = true
+		if _, err := Acquire(t.Context(), s, no); !errors.As(err, &held) || held.Holder != Identity() {
+			t.Errorf("expected that %s holds it, found %v", Identity(), err)
+		}
+		release(t, l)
+	})
+}
+
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()

@@ -86,7 +86,7 @@ func (s *session) deleteAll(rec *record, name string) error {
 			return err
 		}
 		if whole {
-			return s.forget(rec, name)
+			return s.forget(rec, name, listed)
 		}
 		return nil
 	})
@@ -137,11 +137,18 @@ func (s *session) everything(meta ctlapp.Meta) ([]live.Object, error) {
 	return found, s.explain(err)
 }
 
-// forget removes the app's record and kapp's records of its changes, once no object is left.
-func (s *session) forget(rec *record, name string) error {
-	left, err := s.everything(rec.meta)
+// forget removes the app's record and kapp's records of its changes, once no object is left of the kinds
+// of which the app, or controllers for it, had some.
+func (s *session) forget(rec *record, name string, listed []live.Object) error {
+	var kinds []live.Kind
+	for _, o := range listed {
+		if !slices.Contains(kinds, o.Kind) {
+			kinds = append(kinds, o.Kind)
+		}
+	}
+	left, err := s.clients.meta.List(s.ctx, kinds, selector(rec.meta), s.namespaces(rec.meta, nil))
 	if err != nil {
-		return err
+		return s.explain(err)
 	}
 	if len(left) > 0 {
 		var names []string

@@ -180,7 +180,6 @@ type lock struct {
 	client kubernetes.Interface
 	// waited means that somebody else has had it meanwhile.
 	waited bool
-	unbind func()
 }
 
 // lock keeps other deployers from the app. If it is lost, all requests end.
@@ -189,7 +188,8 @@ func (s *session) lock(v *view) (*lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lock{session: s, unbind: func() {}}
+	config.Wrap(patient)
+	l := &lock{session: s}
 	if l.client, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
 	}

@@ -238,13 +238,10 @@ func (s *session) phases(names []string) (map[string]corev1.NamespacePhase, erro
 	states := map[string]corev1.NamespacePhase{}
 	err := s.each(len(names), func(n int) error {
 		name, phase := names[n], corev1.NamespaceActive
-		err := patient(s.ctx, func() error {
-			ns, err := s.core.CoreV1().Namespaces().Get(s.ctx, name, metav1.GetOptions{})
-			if err == nil && ns.Status.Phase == corev1.NamespaceTerminating {
-				phase = ns.Status.Phase
-			}
-			return err
-		})
+		ns, err := s.core.CoreV1().Namespaces().Get(s.ctx, name, metav1.GetOptions{})
+		if err == nil && ns.Status.Phase == corev1.NamespaceTerminating {
+			phase = ns.Status.Phase
+		}
 		switch {
 		case apierrors.IsNotFound(err):
 			phase = ""

@@ -62,7 +62,7 @@ func (s *session) deleteOne(d *doomed) error {
 	var err error
 	for {
 		options := metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}}
-		err = patient(s.ctx, func() error { return api.Delete(s.ctx, d.id.name, options) })
+		err = api.Delete(s.ctx, d.id.name, options)
 		if !apierrors.IsConflict(err) {
 			break
 		}
@@ -129,9 +129,7 @@ func (s *session) delete() error {
 		return err
 	}
 	uid := inv.stored.UID
-	err = patient(s.ctx, func() error {
-		return s.core.CoreV1().ConfigMaps(s.place.Record).Delete(s.ctx, inv.stored.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-	})
+	err = s.core.CoreV1().ConfigMaps(s.place.Record).Delete(s.ctx, inv.stored.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("inventory of the app: %w", stopped(s.ctx, s.place.Cluster.Explain(err)))
 	}

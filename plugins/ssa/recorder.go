@@ -14,8 +14,7 @@ import (
 
 // A recorder is the client that the library is given. The library reads an object and tries the write
 // out, once to compare and once more to write; the recorder answers the second time from what it has
-// seen the first time. It also leaves conflicts to be conflicts if that is wanted, and asks again where
-// a server is only busy. It is safe for concurrent use, one object by one caller.
+// seen the first time. It also leaves conflicts to be conflicts if that is wanted. It is safe for concurrent use, one object by one caller.
 type recorder struct {
 	client.Client
 	// force takes over fields of others.
@@ -79,7 +78,7 @@ func (r *recorder) Get(ctx context.Context, key client.ObjectKey, o client.Objec
 	gk := u.GroupVersionKind().GroupKind()
 	s := r.of(id{gk, key.Namespace, key.Name})
 	if !s.looked {
-		err := patient(ctx, func() error { return r.Client.Get(ctx, key, o, opts...) })
+		err := r.Client.Get(ctx, key, o, opts...)
 		switch {
 		case err == nil:
 			s.looked, s.live = true, u.DeepCopy()
@@ -100,14 +99,14 @@ func (r *recorder) Patch(ctx context.Context, o client.Object, p client.Patch, o
 	options := (&client.PatchOptions{}).ApplyOptions(opts)
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok || p.Type() != types.ApplyPatchType {
-		return patient(ctx, func() error { return r.Client.Patch(ctx, o, p, options) })
+		return insist(ctx, func() error { return r.Client.Patch(ctx, o, p, options) })
 	}
 	if !r.force {
 		options.Force = nil
 	}
 	s := r.of(idOf(u))
 	if len(options.DryRun) == 0 {
-		err := patient(ctx, func() error { return r.Client.Patch(ctx, u, p, options) })
+		err := insist(ctx, func() error { return r.Client.Patch(ctx, u, p, options) })
 		if err == nil {
 			s.written = u.DeepCopy()
 		}
@@ -121,7 +120,7 @@ func (r *recorder) Patch(ctx context.Context, o client.Object, p client.Patch, o
 		return err
 	}
 	wanted := u.DeepCopy()
-	err := patient(ctx, func() error { return r.Client.Patch(ctx, u, p, options) })
+	err := r.Client.Patch(ctx, u, p, options)
 	if apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run") {
 		// An admission webhook that can't be tried out: what is wanted stands for the result.
 		wanted.DeepCopyInto(u)
@@ -139,5 +138,5 @@ func (r *recorder) Patch(ctx context.Context, o client.Object, p client.Patch, o
 // Delete deletes an object, of which nothing is known from then on.
 func (r *recorder) Delete(ctx context.Context, o client.Object, opts ...client.DeleteOption) error {
 	r.forget(idOf(o))
-	return patient(ctx, func() error { return r.Client.Delete(ctx, o, opts...) })
+	return r.Client.Delete(ctx, o, opts...)
 }

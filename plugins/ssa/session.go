@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	fluxssa "github.com/fluxcd/pkg/ssa"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -72,6 +73,7 @@ func (s *session) connect() error {
 	if err != nil {
 		return err
 	}
+	config.Wrap(patient)
 	if s.http, err = rest.HTTPClientFor(config); err != nil {
 		return err
 	}
@@ -102,7 +104,12 @@ func (s *session) connect() error {
 // kind is how requests name a type. The error is a [*meta.NoKindMatchError] if the server has no such
 // type, also when asked anew.
 func (s *session) kind(gvk schema.GroupVersionKind) (live.Kind, error) {
+	pause := firstPause
 	m, err := s.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	for n := 1; n < tries && err != nil && (apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err)) && pauseFor(s.ctx, pause); n++ {
+		m, err = s.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		pause *= 2
+	}
 	if err != nil {
 		return live.Kind{}, err
 	}

@@ -13,11 +13,7 @@ import (
 
 // inventory reads the app's inventory; one that isn't there is empty.
 func (s *session) inventory() (*inventory, error) {
-	var m *corev1.ConfigMap
-	err := patient(s.ctx, func() (err error) {
-		m, err = s.core.CoreV1().ConfigMaps(s.place.Record).Get(s.ctx, inventoryPrefix+s.app, metav1.GetOptions{})
-		return err
-	})
+	m, err := s.core.CoreV1().ConfigMaps(s.place.Record).Get(s.ctx, inventoryPrefix+s.app, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		m = nil
@@ -39,20 +35,15 @@ func (s *session) write(inv *inventory) error {
 		return err
 	}
 	api := s.core.CoreV1().ConfigMaps(s.place.Record)
-	err = patient(s.ctx, func() (err error) {
-		var stored *corev1.ConfigMap
-		if inv.stored == nil {
-			stored, err = api.Create(s.ctx, m, metav1.CreateOptions{FieldManager: s.config.FieldManager})
-		} else {
-			stored, err = api.Update(s.ctx, m, metav1.UpdateOptions{FieldManager: s.config.FieldManager})
-		}
-		if err == nil {
-			inv.stored = stored
-		}
-		return err
-	})
+	var stored *corev1.ConfigMap
+	if inv.stored == nil {
+		stored, err = api.Create(s.ctx, m, metav1.CreateOptions{FieldManager: s.config.FieldManager})
+	} else {
+		stored, err = api.Update(s.ctx, m, metav1.UpdateOptions{FieldManager: s.config.FieldManager})
+	}
 	switch {
 	case err == nil:
+		inv.stored = stored
 		return nil
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 		return stages.WithHint(fmt.Errorf("%s was written by somebody else meanwhile", s.describe()), "run again")

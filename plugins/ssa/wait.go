@@ -185,11 +185,7 @@ func (w *waiting) find(g *goal) (*unstructured.Unstructured, error) {
 	if o, known := w.mirror.Get(g.kind, g.ref.Namespace, g.ref.Name); known {
 		return o, nil
 	}
-	var o *unstructured.Unstructured
-	err := patient(w.session.ctx, func() (err error) {
-		o, err = w.session.dynamic.Resource(g.kind.GroupVersionResource).Namespace(g.ref.Namespace).Get(w.session.ctx, g.ref.Name, metav1.GetOptions{})
-		return err
-	})
+	o, err := w.session.dynamic.Resource(g.kind.GroupVersionResource).Namespace(g.ref.Namespace).Get(w.session.ctx, g.ref.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil

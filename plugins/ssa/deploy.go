@@ -30,21 +30,29 @@ func (s *session) deploy(saved *stages.Saved) (stages.Result, error) {
 		return stages.Result{}, err
 	}
 	defer locked.release()
-	if locked.waited {
-		// Another deployer has written meanwhile.
-		if v, err = s.look(); err != nil {
+	for again := false; ; again = true {
+		if locked.waited || again {
+			// Another deployer has written meanwhile.
+			if v, err = s.look(); err != nil {
+				return stages.Result{}, err
+			}
+		}
+		if saved != nil {
+			if err := s.agree(v, saved); err != nil {
+				return stages.Result{}, err
+			}
+		}
+		if !v.writes() {
+			return skipped(v), s.confirm(v)
+		}
+		inv, err := s.reserve(v)
+		switch {
+		case err == nil:
+			return stages.Result{}, s.carryOut(v, inv, locked.client)
+		case again || !errors.Is(err, errRewritten):
 			return stages.Result{}, err
 		}
 	}
-	if saved != nil {
-		if err := s.agree(v, saved); err != nil {
-			return stages.Result{}, err
-		}
-	}
-	if !v.writes() {
-		return skipped(v), s.confirm(v)
-	}
-	return stages.Result{}, s.carryOut(v, locked.client)
 }
 
 func skipped(v *view) stages.Result {
@@ -70,17 +78,21 @@ func (s *session) confirm(v *view) error {
 	return s.conclude(v, v.inv)
 }
 
-// carryOut makes the writes. Whatever happens, the inventory has all that was and all that may come.
-func (s *session) carryOut(v *view, records kubernetes.Interface) error {
+// reserve stores an inventory of all that was deployed and of all that is about to be, before anything
+// is touched.
+func (s *session) reserve(v *view) (*inventory, error) {
 	if v.recordLater {
 		if err := s.makeNamespace(v); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	inv := s.union(v)
-	if err := s.write(inv); err != nil {
-		return err
-	}
+	return inv, s.write(inv)
+}
+
+// carryOut makes the writes, and records how that ended. Whatever happens, the inventory has all that was
+// and all that may have come.
+func (s *session) carryOut(v *view, inv *inventory, records kubernetes.Interface) error {
 	history := s.history(records, inv)
 	number, err := history.Begin(s.ctx, s.revision(v), s.job.Manifests)
 	if err != nil {
@@ -90,15 +102,19 @@ func (s *session) carryOut(v *view, records kubernetes.Interface) error {
 	if err == nil {
 		err = s.conclude(v, inv)
 	}
-	outcome, message := revisions.Succeeded, ""
-	if err != nil {
-		outcome, message = revisions.Failed, "see the run’s own output"
-		if s.ctx.Err() != nil {
-			outcome = revisions.Unfinished
+	outcome := revisions.Succeeded
+	switch {
+	case err != nil && s.ctx.Err() != nil:
+		outcome = revisions.Unfinished
+	case err != nil:
+		outcome = revisions.Failed
+		inv.record.Outcome = outcome
+		if err := s.write(inv); err != nil {
+			stages.Warn(s.job.Events, err.Error())
 		}
 	}
 	if number > 0 {
-		if err := history.Finish(s.ctx, number, outcome, message); err != nil {
+		if err := history.Finish(s.ctx, number, outcome, ""); err != nil {
 			stages.Warn(s.job.Events, err.Error())
 		}
 	}

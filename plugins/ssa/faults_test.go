@@ -65,7 +65,7 @@ func TestPreflight(t *testing.T) {
 		configMap("large", strings.Repeat("x", 1<<20+1)) + configMap("good", "2") +
 		"---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 99999}]}\n" +
 		"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: typo}\ndta: {a: b}\n"
-	err := p.fails("", all,
+	err := p.failure("", all,
 		"manifests.yaml:7: nothing/x", "the cluster has no Nothing in example.com/v9",
 		"manifests.yaml:11: horizontalpodautoscaler/h", "no HorizontalPodAutoscaler in autoscaling/v2beta2, but in autoscaling/v2",
 		"manifests.yaml:15: configmap/elsewhere (namespace not-there-at-all): namespace not-there-at-all doesn't exist",
@@ -206,10 +206,10 @@ func TestStuck(t *testing.T) {
 func TestUnready(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	p.limits.ObjectTimeout = 8 * time.Second
+	p.limits.ObjectTimeout = 25 * time.Second
 	p.fails("", configMap("a", "1")+strings.Replace(deployment("web", image, "echo I am broken; exit 3"), "spec:\n", "spec:\n  minReadySeconds: 3\n", 1),
-		"deployment/web (namespace "+p.namespace+") isn't ready after 8s", "container main ended with exit code 3", "| I am broken", "--object-timeout")
-	if got := p.inventory(); got.record.Outcome != "unfinished" || len(got.items) != 2 {
+		"deployment/web (namespace "+p.namespace+") isn't ready after 25s", "container main ended with exit code 3", "| I am broken", "--object-timeout")
+	if got := p.inventory(); got.record.Outcome != "failed" || len(got.items) != 2 {
 		t.Errorf("inventory after a failure: %+v", got.record)
 	}
 	p.limits.ObjectTimeout = 0

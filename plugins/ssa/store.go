@@ -1,6 +1,7 @@
 package ssa
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,6 +27,9 @@ func (s *session) inventory() (*inventory, error) {
 	return readInventory(m)
 }
 
+// errRewritten says that an inventory isn't the one that was read any more.
+var errRewritten = errors.New("was written by somebody else meanwhile")
+
 // write stores an inventory, which is based on the stored one: if somebody else has written meanwhile,
 // nothing is stored.
 func (s *session) write(inv *inventory) error {
@@ -46,7 +50,7 @@ func (s *session) write(inv *inventory) error {
 		inv.stored = stored
 		return nil
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
-		return stages.WithHint(fmt.Errorf("%s was written by somebody else meanwhile", s.describe()), "run again")
+		return stages.WithHint(fmt.Errorf("%s %w", s.describe(), errRewritten), "run again")
 	case apierrors.IsForbidden(err):
 		return stages.WithHint(fmt.Errorf("inventory of the app: %w", err),
 			"the deploying identity needs get, create, update and delete on configmaps in namespace %s", s.place.Record)

@@ -13,6 +13,7 @@ import (
 
 	"strake.dev/strake/internal/lease"
 	"strake.dev/strake/internal/revisions"
+	"strake.dev/strake/internal/workload"
 	"strake.dev/strake/stages"
 )
 
@@ -93,10 +94,12 @@ func (s *session) reserve(v *view) (*inventory, error) {
 // carryOut makes the writes, and records how that ended. Whatever happens, the inventory has all that was
 // and all that may have come.
 func (s *session) carryOut(v *view, inv *inventory, records kubernetes.Interface) error {
-	history := s.history(records, inv)
-	number, err := history.Begin(s.ctx, s.revision(v), s.job.Manifests)
-	if err != nil {
-		stages.Warn(s.job.Events, "this deploy can't be gone back to later: "+err.Error())
+	history, number := s.history(records, inv), 0
+	var err error
+	if len(v.changed())+len(v.stale) > 0 {
+		if number, err = history.Begin(s.ctx, s.revision(v), s.job.Manifests); err != nil {
+			stages.Warn(s.job.Events, "this deploy can't be gone back to later: "+err.Error())
+		}
 	}
 	err = s.makeChanges(v)
 	if err == nil {
@@ -223,6 +226,13 @@ func (s *session) lock(v *view) (*lock, error) {
 	if err != nil {
 		return nil, stopped(s.ctx, err)
 	}
+	go func() {
+		select {
+		case <-l.Lost():
+			s.cancel(lease.ErrLost)
+		case <-s.ctx.Done():
+		}
+	}()
 	return l, nil
 }
 
@@ -247,12 +257,17 @@ func (s *session) history(client kubernetes.Interface, inv *inventory) *revision
 
 // revision describes the deploy for its record.
 func (s *session) revision(v *view) stages.Revision {
+	var images []string
+	for _, i := range v.items {
+		images = append(images, workload.Images(i.want.Object)...)
+	}
+	slices.Sort(images)
 	ops := map[string]int{opDelete: len(v.stale)}
 	for _, i := range v.changed() {
 		ops[i.change.op]++
 	}
 	return stages.Revision{
-		Origin: s.job.Origin, Objects: len(v.items), Images: imagesOf(v.items), By: s.job.Version,
+		Origin: s.job.Origin, Objects: len(v.items), Images: slices.Compact(images), By: s.job.Version,
 		Message: fmt.Sprintf("%d created, %d updated, %d deleted", ops[opCreate], ops[opUpdate], ops[opDelete]),
 	}
 }

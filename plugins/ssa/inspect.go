@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"strake.dev/strake/internal/live"
+	"strake.dev/strake/internal/workload"
 	"strake.dev/strake/stages"
 )
 
@@ -89,7 +90,7 @@ func (s *session) inspect() ([]stages.Object, error) {
 func inspected(o *unstructured.Unstructured, owner string) stages.Object {
 	out := stages.Object{
 		APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Owner: owner, State: "ok",
-		Created: o.GetCreationTimestamp().UTC().Format(time.RFC3339), UID: string(o.GetUID()), Images: images(o),
+		Created: o.GetCreationTimestamp().UTC().Format(time.RFC3339), UID: string(o.GetUID()), Images: workload.Images(o.Object),
 	}
 	result, err := status.Compute(o.DeepCopy())
 	switch {

@@ -31,7 +31,7 @@ func TestKilled(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(*seed, 0))
 	file := filepath.Join(t.TempDir(), "manifests.yaml")
-	longest := 1200 * time.Millisecond
+	longest := 2500 * time.Millisecond
 	reached := 0
 	for n := range *kills {
 		manifests := some(random, n, 12)

@@ -100,6 +100,9 @@ func (s *session) inhabited(stale []*doomed, found *findings) error {
 			uses = func(i id) bool { return i.namespace == d.id.name }
 		case d.id.Kind == "CustomResourceDefinition":
 			crd, err := s.dynamic.Resource(d.kind.GroupVersionResource).Get(s.ctx, d.id.name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", d.ref, stopped(s.ctx, s.place.Cluster.Explain(err)))
 			}

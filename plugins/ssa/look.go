@@ -2,7 +2,6 @@ package ssa
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,7 +54,7 @@ func (s *session) each(n int, f func(i int) error) error {
 	for i := range n {
 		group.Go(func() error {
 			if err := s.ctx.Err(); err != nil {
-				return context.Cause(s.ctx)
+				return err
 			}
 			return f(i)
 		})

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"strake.dev/strake/internal/live"
+	"strake.dev/strake/internal/workload"
 	"strake.dev/strake/stages"
 )
 
@@ -39,7 +40,7 @@ func (s *session) changes(v *view) ([]stages.Change, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", i.name(), err)
 			}
-			c.Diff = text
+			c.Diff, c.Images = text, workload.ImageChanges(content(i.live), after.Object)
 			changes = append(changes, c)
 		}
 	}
@@ -50,6 +51,14 @@ func (s *session) changes(v *view) ([]stages.Change, error) {
 		}
 	}
 	return changes, nil
+}
+
+// content is what an object holds; nil if there is none.
+func content(o *unstructured.Unstructured) map[string]any {
+	if o == nil {
+		return nil
+	}
+	return o.Object
 }
 
 func (i *item) told() stages.Change {

@@ -112,9 +112,25 @@ func (s *step) Inspect(ctx context.Context, job *stages.Job) ([]stages.Object, e
 	return ses.inspect()
 }
 
-// Check makes sure that the identity to deploy with exists, which for a service account takes a token.
-// Whether the server answers is found out by what comes next.
+// Check makes sure that the API server answers, that the identity to deploy with exists and is accepted,
+// and that it may read the app's inventory. It only reads, by one request, apart from the token that a
+// service account needs.
 func (s *step) Check(ctx context.Context, job *stages.Job) error {
-	_, err := s.cluster.Place(ctx, job.App, job.Objects)
-	return err
+	var place kube.Place
+	err := s.cluster.Answers(ctx, func(ctx context.Context) (err error) {
+		place, err = s.cluster.Place(ctx, job.App, job.Objects)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return place.Cluster.Answers(ctx, func(ctx context.Context) error {
+		ses, err := s.begin(ctx, job)
+		if err != nil {
+			return err
+		}
+		defer ses.end()
+		_, err = ses.inventory()
+		return err
+	})
 }

@@ -2,6 +2,7 @@ package ssa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"strake.dev/strake/internal/kube"
+	"strake.dev/strake/internal/lease"
 	"strake.dev/strake/internal/live"
 	"strake.dev/strake/stages"
 )
@@ -29,7 +31,7 @@ const atOnce = 16
 type session struct {
 	// ctx ends the call, and all requests of the clients with it.
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	job    *stages.Job
 	config Config
 	place  kube.Place
@@ -56,16 +58,16 @@ func (s *step) begin(ctx context.Context, job *stages.Job) (*session, error) {
 		return nil, stopped(ctx, err)
 	}
 	ses := &session{job: job, config: s.config, place: place, app: job.App.Name}
-	ses.ctx, ses.cancel = context.WithCancel(ctx)
+	ses.ctx, ses.cancel = context.WithCancelCause(ctx)
 	if err := ses.connect(); err != nil {
-		ses.cancel()
+		ses.cancel(nil)
 		return nil, err
 	}
 	return ses, nil
 }
 
 // end ends what may still be under way.
-func (s *session) end() { s.cancel() }
+func (s *session) end() { s.cancel(nil) }
 
 // connect makes the clients, over one pool of connections.
 func (s *session) connect() error {
@@ -126,13 +128,16 @@ func (s *session) describe() string {
 	return fmt.Sprintf("inventory %s in namespace %s", s.app, s.place.Record)
 }
 
-// stopped replaces an error by that of the context if that has ended: whatever else is said then is
-// a consequence.
+// stopped replaces an error by that of the context if that has ended, or by the loss of the lock that has
+// ended it: whatever else is said then is a consequence.
 func stopped(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	switch cause := context.Cause(ctx); {
+	case err == nil || cause == nil:
+		return err
+	case errors.Is(cause, lease.ErrLost):
+		return cause
 	}
-	return err
+	return ctx.Err()
 }
 
 // warnings tells each warning of the API server once.

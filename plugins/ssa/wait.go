@@ -289,5 +289,5 @@ func (w *waiting) interrupted() error {
 			open = append(open, strings.TrimSuffix(g.ref.String()+": "+g.reason, ": "))
 		}
 	}
-	return fmt.Errorf("%w while waiting for %s", context.Cause(w.session.ctx), strings.Join(open, "; "))
+	return fmt.Errorf("%w while waiting for %s", stopped(w.session.ctx, w.session.ctx.Err()), strings.Join(open, "; "))
 }

@@ -50,6 +50,8 @@ type place struct {
 	app   stages.App
 	// kubeconfig is what kapp uses instead of the environment's, if it is set.
 	kubeconfig string
+	// label is the value of the app's label, if it was ever looked at.
+	label string
 }
 
 // newPlace makes a namespace that is deleted at the end of the test.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func (p *Plan) deploys() bool {
 func (r *run) save(ctx context.Context, s Step, job *stages.Job) ([]stages.Change, error) {
 	var missing []string
 	for _, c := range r.report.Changes {
-		if c.Op == "build" || c.Op == "push" {
+		if (c.Op == "build" || c.Op == "push") && !slices.Contains(missing, c.Name) {
 			missing = append(missing, c.Name)
 		}
 	}

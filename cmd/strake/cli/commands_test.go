@@ -138,7 +138,7 @@ spec:
 default    Thing  a      kapp     ok       -        90s
 default    Part   a-2    cluster  ok       -        -
 default    Part   a-1    cluster  ongoing  -        -
-default    Bit    a-2-1  cluster  ok       -        -
+default    Bit    a-1-1  cluster  ok       -        -
 (cluster)  Role   b      cluster  fail     no luck  -
 `},
 		},
@@ -147,8 +147,8 @@ default    Bit    a-2-1  cluster  ok       -        -
 			want: called{stdout: `OBJECT           NAMESPACE  STATE    AGE  IMAGES      NOTE
 Thing/a          default    ok       90s  r.io/app:1  changed since the deploy: label x
 ├─ Part/a-2      default    ok       -    -           -
-│  └─ Bit/a-2-1  default    ok       -    -           -
 └─ Part/a-1      default    ongoing  -    -           -
+   └─ Bit/a-1-1  default    ok       -    -           -
 Role/b           (cluster)  fail     -    -           no luck
 `},
 		},

@@ -235,7 +235,7 @@ func (f *fakePut) Inspect(context.Context, *stages.Job) ([]stages.Object, error)
 		{APIVersion: "v1", Kind: "Thing", Namespace: "default", Name: "a", UID: "1", Images: []string{"r.io/app:1"}, Drift: "label x", Owner: "kapp", State: "ok", Created: time.Now().Add(-90 * time.Second).Format(time.RFC3339)},
 		{APIVersion: "v1", Kind: "Part", Namespace: "default", Name: "a-2", UID: "3", Parent: "1", Owner: "cluster", State: "ok"},
 		{APIVersion: "v1", Kind: "Part", Namespace: "default", Name: "a-1", UID: "2", Parent: "1", Owner: "cluster", State: "ongoing"},
-		{APIVersion: "v1", Kind: "Bit", Namespace: "default", Name: "a-2-1", UID: "4", Parent: "3", Owner: "cluster", State: "ok"},
+		{APIVersion: "v1", Kind: "Bit", Namespace: "default", Name: "a-1-1", UID: "4", Parent: "2", Owner: "cluster", State: "ok"},
 		{APIVersion: "v1", Kind: "Role", Name: "b\x1b[31m", Parent: "elsewhere", Owner: "cluster", State: "fail", Reason: "no\nluck"},
 	}, nil
 }

@@ -105,13 +105,24 @@ func (silent) Close() {}
 
 // table prints rows as aligned columns. Cells are cleaned, because they may come from elsewhere.
 func table(w io.Writer, header []string, rows [][]string) {
+	for _, row := range rows {
+		clean(row)
+	}
+	align(w, header, rows)
+}
+
+// clean cleans the cells of a row, and fills those that are empty.
+func clean(row []string) {
+	for i, cell := range row {
+		row[i] = cmp.Or(render.Line(cell), "-")
+	}
+}
+
+// align prints rows of clean cells as columns.
+func align(w io.Writer, header []string, rows [][]string) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = cmp.Or(render.Line(cell), "-")
-		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
 	_ = tw.Flush() // what standard output can't take is noticed at the end of the command
 }

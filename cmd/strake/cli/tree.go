@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"strings"
 
@@ -54,7 +53,7 @@ func printTree(w io.Writer, objects []stages.Object) {
 			add(o, "", "") // those of a circle
 		}
 	}
-	table(w, []string{"OBJECT", "NAMESPACE", "STATE", "AGE", "IMAGES", "NOTE"}, rows)
+	align(w, []string{"OBJECT", "NAMESPACE", "STATE", "AGE", "IMAGES", "NOTE"}, rows)
 }
 
 func treeRow(o stages.Object, indent string) []string {
@@ -65,8 +64,11 @@ func treeRow(o stages.Object, indent string) []string {
 	if o.Drift != "" {
 		notes = append(notes, "changed since the deploy: "+o.Drift)
 	}
-	return []string{
-		indent + fmt.Sprintf("%s/%s", o.Kind, o.Name), cmp.Or(o.Namespace, "(cluster)"), o.State, age(o.Created),
+	row := []string{
+		o.Kind + "/" + o.Name, cmp.Or(o.Namespace, "(cluster)"), o.State, age(o.Created),
 		strings.Join(o.Images, " "), strings.Join(notes, "; "),
 	}
+	clean(row)
+	row[0] = indent + row[0]
+	return row
 }

@@ -80,6 +80,11 @@ func (r *run) save(ctx context.Context, s Step, job *stages.Job) ([]stages.Chang
 		return nil, err
 	}
 	step := SavedStep{Name: s.Name, Plugin: s.Plugin.Name, Timeout: s.spec.Timeout, Manifests: job.Manifests, Saved: *saved}
+	// Diffs are for those who look at the plan now; what is kept says enough without them.
+	step.Saved.Changes = slices.Clone(saved.Changes)
+	for i := range step.Saved.Changes {
+		step.Saved.Changes[i].Diff = ""
+	}
 	if config != nil {
 		if step.Config, err = json.Marshal(config); err != nil {
 			return nil, err

@@ -56,7 +56,7 @@ func (d deployer) Plan(_ context.Context, job *stages.Job) (stages.Result, []sta
 
 func (d deployer) Save(_ context.Context, job *stages.Job) (*stages.Saved, error) {
 	d.tell("save", job)
-	saved := &stages.Saved{Changes: []stages.Change{{Op: "create", Kind: "thing", Name: "x"}}, Target: d.cfg.Name}
+	saved := &stages.Saved{Changes: []stages.Change{{Op: "create", Kind: "thing", Name: "x", Diff: "+x"}}, Target: d.cfg.Name}
 	if !d.cfg.Nothing {
 		saved.Writes = []stages.Write{{Op: "create"}}
 	}
@@ -175,6 +175,9 @@ func TestSaveAndApply(t *testing.T) {
 	}
 	calls := f.log.take()
 	wantCalls(t, calls[len(calls)-2:], `save deploy-put first: "one\nbuilt\n" from a,b,c at 1,2`, `save deploy-put-2 second: "one\nbuilt\n" from a,b,c at 1,2`)
+	if c := report.Changes; len(c) != 2 || c[0].Diff != "+x" {
+		t.Errorf("the plan lacks its diffs: %v", c)
+	}
 	want := []pipeline.SavedStep{
 		{
 			Name: "deploy-put", Plugin: "put", Config: json.RawMessage(`{"name":"first"}`), Manifests: stages.Manifests("one\nbuilt\n"),

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -9,7 +10,11 @@ import (
 func TestServerSideApply(t *testing.T) {
 	w := newWorld(t)
 	w.set = nil
-	w.copy("../../examples/ssa", ".")
+	example, err := os.ReadFile("../../examples/ssa/app.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("app.yaml", string(example))
 	w.replace("app.yaml", "namespace: default", "namespace: "+w.namespace)
 	// Types are the whole cluster's.
 	w.replace("app.yaml", "ssa.example.com", w.namespace+".example.com")

@@ -238,11 +238,14 @@ func TestTampered(t *testing.T) {
 		"other record": func() { secret.Annotations[annotationRecord] = "{" },
 		"other chunks": func() { secret.Annotations[annotationChunks] = "1000000000" },
 	} {
+		whole := secret.DeepCopy()
 		change()
 		if m, err := s.Recall(t.Context(), 1); err == nil {
 			t.Errorf("%s: recalled %q", name, m)
 		}
+		*secret = *whole
 	}
+	secret.Annotations[annotationRecord] = "{"
 	if all, err := s.List(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("listed %v, %v", all, err)
 	}

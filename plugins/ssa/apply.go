@@ -41,6 +41,12 @@ func (s *session) apply(i *item) error {
 	if i.change.op == opNone || s.client.of(i.id()).written != nil {
 		return nil
 	}
+	if i.live != nil && i.live.GetDeletionTimestamp() != nil {
+		if err := s.waitFor([]*goal{{ref: refOf(i.want), kind: i.kind, uid: string(i.live.GetUID())}}); err != nil {
+			return err
+		}
+		s.client.forget(i.id())
+	}
 	options := fluxssa.DefaultApplyOptions()
 	options.Force, options.DriftIgnoreRules, options.WaitInterval = s.config.Force, s.config.ignoreRules(), remake
 	options.Cleanup = s.cleanup()
@@ -97,7 +103,7 @@ func (s *session) resolve(items []*item) error {
 				break
 			}
 			s.mapper.Reset()
-			time.Sleep(remake)
+			pauseFor(s.ctx, remake)
 		}
 		if err != nil {
 			return stopped(s.ctx, fmt.Errorf("%s: its definition was applied, and the API server doesn't know its type yet: %w", i.name(), err))

@@ -203,6 +203,25 @@ func TestStuck(t *testing.T) {
 	p.nothing("", configMap("a", "1"))
 }
 
+// TestGoing deploys an object that is being deleted: it is made anew once it is gone.
+func TestGoing(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	held := strings.Replace(configMap("a", "1"), "{name: a}", "{name: a, finalizers: [example.com/held]}", 1)
+	p.deploy("", held)
+	if err := p.core.CoreV1().ConfigMaps(p.namespace).Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	before := p.configMap("a").UID
+	time.AfterFunc(time.Second, func() { p.release("a", p.namespace) })
+	if got := p.deploy("", configMap("a", "1")); len(got) != 1 {
+		t.Errorf("made %v", got)
+	}
+	if m := p.configMap("a"); m == nil || m.UID == before || m.DeletionTimestamp != nil {
+		t.Errorf("after the deploy: %+v", m)
+	}
+}
+
 func TestUnready(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

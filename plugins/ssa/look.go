@@ -254,6 +254,8 @@ func (s *session) changeOf(i *item, action fluxssa.Action) change {
 	switch {
 	case i.live == nil:
 		return change{opCreate, "not in the cluster"}
+	case i.live.GetDeletionTimestamp() != nil:
+		return change{opUpdate, "made anew: it is being deleted"}
 	case action == fluxssa.CreatedAction:
 		return change{opUpdate, "made anew: a field was changed that can't be changed"}
 	case action == fluxssa.ConfiguredAction && s.owner(i.live.GetLabels()) != "":

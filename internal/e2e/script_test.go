@@ -114,10 +114,11 @@ var unstable = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
+	{regexp.MustCompile(`\$WORK/\.cache/strake/workspaces/[a-z-]+-[0-9a-f]{12}/`), "WORKSPACE/"},
 	{regexp.MustCompile(`[0-9a-f]{64}`), "DIGEST"},
 	{regexp.MustCompile(`strake-[0-9a-f]{32}`), "strake-TAG"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "TIME"},
-	{regexp.MustCompile(`web-[0-9a-f]{8,10}-[0-9a-z]{5}`), "web-POD"},
+	{regexp.MustCompile(`web-[0-9a-f]{5,10}-[0-9a-z]{5}`), "web-POD"},
 	{regexp.MustCompile(`v1\.[0-9a-f]{32}`), "ASSOCIATION"},
 	{regexp.MustCompile(`\b\d{19}\b`), "APP"},
 	{regexp.MustCompile(`sandbox-\w+`), "sandbox-NAME"},

@@ -18,8 +18,9 @@ const (
 	recent = 15 * time.Minute
 )
 
-// retold are reasons of events that say only what the state of a container says as well.
-var retold = []string{"BackOff", "Failed", "FailedScheduling"}
+// retold are reasons of events that say only what the state of a container says as well, or that are about
+// how the node is set up and keep no pod from running.
+var retold = []string{"BackOff", "Failed", "FailedScheduling", "MissingClusterDNS"}
 
 // events tells the recent warnings about an object. One in other words than before but with the same
 // reason stands for the earlier ones.

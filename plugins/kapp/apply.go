@@ -327,7 +327,7 @@ func (a *applier) hear() {
 	a.news = map[string]bool{}
 	a.mu.Unlock()
 	for c, t := range a.tracked {
-		if news[ctlres.NewAssociationLabel(c.Resource()).Value()] {
+		if !a.stopping && news[ctlres.NewAssociationLabel(c.Resource()).Value()] {
 			a.check(c, t)
 		}
 	}

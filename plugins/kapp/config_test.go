@@ -46,6 +46,7 @@ func TestBadConfig(t *testing.T) {
 func TestAllowed(t *testing.T) {
 	values := map[string]string{
 		"--filter": `{"resource":{"kinds":["Pod"]}}`, "--labels": "a=b", "--map-ns": "a=b", "--apply-default-update-strategy": "skip",
+		"--preflight": "CRDUpgradeSafety",
 	}
 	for _, cmd := range []command{deployOptions, deleteOptions, inspectOptions} {
 		for _, name := range cmd.allowed {

@@ -78,7 +78,10 @@ func (s *session) survey(rec *record) (*rollout, error) {
 	if err := d.permitted(); err != nil {
 		return nil, cmp.Or(d.found.err(), err)
 	}
-	return d, d.found.err()
+	if err := d.found.err(); err != nil {
+		return nil, err
+	}
+	return d, d.checked()
 }
 
 // look finds out what the cluster has.
@@ -137,6 +140,21 @@ func (d *rollout) permitted() error {
 	return nil
 }
 
+// checked runs kapp's own checks that the options turn on.
+func (d *rollout) checked() error {
+	checks := d.s.flags.deploy.PreflightChecks
+	if d.pending() == 0 || checks == nil {
+		return nil
+	}
+	err := guarded(func() error {
+		if err := checks.SetConfig(d.want.conf.PreflightRules()); err != nil {
+			return fmt.Errorf("preflightRules: %w", err)
+		}
+		return checks.Run(d.s.ctx, d.set.graph)
+	})
+	return d.s.explain(err)
+}
+
 // first is an object that a right is needed for.
 func (d *rollout) first(n access.Need) ctlres.Resource {
 	for _, c := range d.set.changes {
@@ -166,6 +184,7 @@ func (s *session) deploy() (stages.Result, error) {
 		return stages.Result{}, err
 	}
 	if n, ok := s.upToDate(rec); ok {
+		s.print(nil)
 		s.associate(rec.meta)
 		return upToDate(n), nil
 	}
@@ -173,7 +192,7 @@ func (s *session) deploy() (stages.Result, error) {
 	if err != nil {
 		return stages.Result{}, err
 	}
-	s.print(d)
+	s.print(d.set)
 	switch {
 	case d.pending() == 0:
 		s.associate(d.meta)
@@ -233,6 +252,7 @@ func (d *rollout) carryOut() error {
 			return d.use(d.want.resources)
 		})
 	})
+	d.meta.LastChange.Namespaces = d.want.namespaces
 	s.associate(d.meta)
 	if err != nil {
 		return err

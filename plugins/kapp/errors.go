@@ -88,8 +88,8 @@ func (s *session) interrupted(tracked map[*change]*tracking) error {
 	var open []string
 	for c, t := range tracked {
 		text := c.object().String()
-		if r := reasons(t.messages); len(r) > 0 {
-			text += ": " + strings.Join(r, "; ")
+		if r := reason(t.messages); r != "" {
+			text += ": " + r
 		}
 		open = append(open, text)
 	}
@@ -191,10 +191,15 @@ func (s *session) late(limit time.Duration, tracked map[*change]*tracking) error
 			want = "gone"
 		}
 		line := fmt.Sprintf("%s isn't %s after %s", c.object(), want, limit)
-		if r := reasons(t.messages); len(r) > 0 {
-			line += ": " + strings.Join(r, "; ")
+		own, below := reasons(t.messages)
+		more := s.why(c.Resource())
+		if more == "" {
+			own = append(own, below...)
 		}
-		lines = append(lines, line+s.why(c.Resource()))
+		if len(own) > 0 {
+			line += ": " + strings.Join(own, "; ")
+		}
+		lines = append(lines, line+more)
 	}
 	slices.Sort(lines)
 	return stages.WithHint(timeoutError{strings.Join(lines, "\n")},

@@ -287,3 +287,22 @@ spec:
 	}
 	p.delete()
 }
+
+// TestPreflight turns kapp's own checks on.
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	definition := func(properties string) string {
+		group := p.namespace + ".example.com"
+		return fmt.Sprintf("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: gadgets.%[1]s}\nspec:\n  group: %[1]s\n  scope: Namespaced\n  names: {kind: Gadget, plural: gadgets, singular: gadget}\n  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: %[2]s}}}]\n", group, properties)
+	}
+	p.deploy("", definition("{spec: {type: object, properties: {size: {type: integer}, colour: {type: string}}}}"))
+	narrowed := definition("{spec: {type: object, properties: {size: {type: integer}}}}")
+	p.fails(`rawOptions: ["--preflight=CRDUpgradeSafety"]`, narrowed, "colour")
+	p.deploy("", narrowed)
+	p.delete()
+
+	p.addDeployer("narrow")
+	p.app.ServiceAccountName = "narrow"
+	p.deploy(`rawOptions: ["--preflight=PermissionValidation"]`, configMap("fine", "1"))
+}

@@ -86,7 +86,7 @@ func (n *narrator) waiting(c *change, messages []string, tracked, done int) {
 	defer n.mu.Unlock()
 	n.far("waiting", done)
 	t := n.task(c)
-	t.State, t.Detail = stages.TaskRunning, strings.Join(reasons(messages), "; ")
+	t.State, t.Detail = stages.TaskRunning, reason(messages)
 	n.update(c, t)
 	if n.kapp != nil {
 		n.kapp.NotifySection("waiting on %d changes [%d/%d done]", tracked, done, n.total)
@@ -117,8 +117,8 @@ func (n *narrator) failed(c *change, messages []string) {
 	defer n.mu.Unlock()
 	t := n.task(c)
 	t.State = stages.TaskFailed
-	if why := reasons(messages); len(why) > 0 {
-		t.Detail = strings.Join(why, "; ")
+	if why := reason(messages); why != "" {
+		t.Detail = why
 	}
 	n.update(c, t)
 	n.say(messages)
@@ -183,10 +183,9 @@ var (
 	detail = pattern(`\A *\^ (.+)\z`)
 )
 
-// reasons are those in kapp's messages of something that isn't ready: its own, then those of what
-// belongs to it.
-func reasons(messages []string) []string {
-	var own, below []string
+// reasons are those in kapp's messages of something that isn't ready: its own, and those of what belongs to
+// it.
+func reasons(messages []string) (own, below []string) {
 	what := ""
 	for _, line := range messages {
 		line = plain(line)
@@ -206,7 +205,13 @@ func reasons(messages []string) []string {
 			below = append(below, what+": "+m[1])
 		}
 	}
-	return slices.Concat(own, below)
+	return own, below
+}
+
+// reason puts all reasons into one text.
+func reason(messages []string) string {
+	own, below := reasons(messages)
+	return strings.Join(slices.Concat(own, below), "; ")
 }
 
 // escapes are the colours in kapp's texts.

@@ -17,9 +17,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A command is one of kapp's and which of its flags an App may set. The lists are kapp-controller's:
-// what they lack would reach outside of the app (other kubeconfigs, files, other apps) or has a
-// field of its own.
+// A command is one of kapp's and which of its flags an App may set. The lists are kapp-controller's, and a
+// little more: what they lack would reach outside of the app (other kubeconfigs, files, other apps) or has
+// a field of its own.
 type command struct {
 	name    string
 	allowed []string
@@ -47,6 +47,8 @@ var (
 		"--existing-non-labeled-resources-check", "--existing-non-labeled-resources-check-concurrency",
 		"--dangerous-override-ownership-of-existing-resources",
 		"--into-ns", "--map-ns", "--logs", "--logs-all", "--app-changes-max-to-keep", "--labels", "--patch",
+		// kapp-controller doesn't have these: kapp's own checks, and a limit for each object.
+		"--preflight", "--wait-resource-timeout",
 	})}
 	deleteOptions  = command{"delete", slices.Concat(sharedFlags, changeFlags)}
 	inspectOptions = command{"inspect", slices.Concat(sharedFlags, []string{"--raw", "--status", "--tree"})}

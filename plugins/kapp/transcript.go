@@ -14,18 +14,21 @@ func transcriptUI(t *stages.Transcript) ui.UI {
 	return ui.NewPaddingUI(ui.NewWriterUI(&t.Output, &t.Output, ui.NewNoopLogger()))
 }
 
-// print writes kapp's table of the changes to the transcript.
-func (s *session) print(d *rollout) {
+// print writes kapp's table of the changes to the transcript; nil stands for no changes.
+func (s *session) print(set *changeSet) {
 	t := s.job.Transcript
 	if t == nil {
 		return
 	}
 	t.Output.Reset()
-	views := make([]ctlcap.ChangeView, len(d.set.changes))
-	for i, c := range d.set.changes {
+	if set == nil {
+		set = &changeSet{}
+	}
+	views := make([]ctlcap.ChangeView, len(set.changes))
+	for i, c := range set.changes {
 		views[i] = c
 	}
-	ctlcap.NewChangeSetView(views, d.set.mask, s.diffFlags().ChangeSetViewOpts).Print(transcriptUI(t))
+	ctlcap.NewChangeSetView(views, set.mask, s.diffFlags().ChangeSetViewOpts).Print(transcriptUI(t))
 }
 
 // associate says in the transcript where the app's objects are.

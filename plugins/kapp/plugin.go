@@ -1,11 +1,18 @@
 // Package kapp is the deploy plugin on kapp's own library: it brings manifests to a cluster, waits
 // until they are healthy, removes what is no longer in them, and can delete and inspect the result.
 //
-// What it stores in the cluster is kapp's own state, so that strake and the kapp command can take
-// over an app from each other at any time. On top of the library it adds: everything that can be
-// known to fail is found before the first write and reported at once; nothing is written when there
-// is nothing to apply; output is events instead of text; errors name the object and the reason; and
-// no request outlives the context.
+// What it stores in the cluster is kapp's own state, so that strake and the kapp command can take over
+// an app from each other at any time. kapp's library says what has to be done, in which order, how, and
+// when it is done: configuration, preparation, rebasing, differences, change graph, strategies and wait
+// rules are its own. Around it, here:
+//
+//   - a deploy of unchanged manifests onto unchanged objects is known for such from metadata alone (see
+//     live.Proof), and of changed ones only what has changed is read and compared;
+//   - everything that can be known to fail is found before the first write and reported at once;
+//   - an object is written once where kapp writes it twice, and waited for by watches;
+//   - output is events instead of text, errors name the object and the reason, no request outlives the
+//     context, and what fails for the moment is tried again;
+//   - plans can be kept and carried out exactly, and earlier deploys recalled.
 package kapp
 
 import (

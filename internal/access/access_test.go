@@ -114,11 +114,12 @@ func TestSandbox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const name = "strake-test-access"
-	meta := metav1.ObjectMeta{Name: name}
-	if _, err := admin.CoreV1().Namespaces().Create(t.Context(), &core.Namespace{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
+	space, err := admin.CoreV1().Namespaces().Create(t.Context(), &core.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "access-"}}, metav1.CreateOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	name := space.Name
+	meta := metav1.ObjectMeta{Name: name}
 	t.Cleanup(func() {
 		_ = admin.CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) // the sandbox goes some day
 	})

@@ -362,6 +362,7 @@ func TestSandbox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	name := fmt.Sprintf("lease-test-%d", time.Now().UnixNano())
 	var (
 		group   sync.WaitGroup
 		holders sync.Mutex
@@ -369,7 +370,7 @@ func TestSandbox(t *testing.T) {
 	for i := range 4 {
 		group.Go(func() {
 			l, err := Acquire(t.Context(), client, Options{
-				Namespace: "default", Name: "strake-test-lease", App: "test", Identity: fmt.Sprint("deployer ", i),
+				Namespace: "default", Name: name, App: "test", Identity: fmt.Sprint("deployer ", i),
 			})
 			if err != nil {
 				t.Error(err)
@@ -385,7 +386,7 @@ func TestSandbox(t *testing.T) {
 		})
 	}
 	group.Wait()
-	_, err = client.CoordinationV1().Leases("default").Get(t.Context(), "strake-test-lease", metav1.GetOptions{})
+	_, err = client.CoordinationV1().Leases("default").Get(t.Context(), name, metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("expected that the Lease is gone, found %v", err)
 	}

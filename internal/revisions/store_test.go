@@ -289,12 +289,12 @@ func TestSandbox(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const name = "strake-test-revisions"
 	configMaps := client.CoreV1().ConfigMaps("default")
-	owner, err := configMaps.Create(t.Context(), &core.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	owner, err := configMaps.Create(t.Context(), &core.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "revisions-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	name := owner.Name
 	t.Cleanup(func() {
 		_ = configMaps.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) // it may be gone
 	})

@@ -2,6 +2,7 @@ package kapp
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -31,10 +32,14 @@ func (s *session) locked(f func(waited bool) (stages.Result, error)) (result sta
 	waited := false
 	held, err := lease.Acquire(s.ctx, s.lasting, lease.Options{
 		Namespace: s.target.record, Name: s.target.app + lockSuffix,
-		App:     "app " + s.target.app + " in namespace " + s.target.record,
-		Waiting: func(e *stages.HeldError) { waited = true; stages.Warn(s.events, "waiting: "+e.Error()) },
-		Warn:    func(message string) { stages.Warn(s.events, message) },
+		App:      "app " + s.target.app + " in namespace " + s.target.record,
+		Identity: lease.Identity(),
+		Waiting:  func(e *stages.HeldError) { waited = true; stages.Warn(s.events, "waiting: "+e.Error()) },
+		Warn:     func(message string) { stages.Warn(s.events, message) },
 	})
+	if busy := (*stages.HeldError)(nil); errors.As(err, &busy) {
+		return stages.Result{}, err
+	}
 	if err != nil {
 		return stages.Result{}, s.explain(err)
 	}

@@ -70,6 +70,7 @@ func (s *session) changes(there, want []ctlres.Resource, conf ctlconf.Conf) (*ch
 	if s.flags.delete != nil {
 		factory = ctldiff.NewChangeFactory(nil, nil, nil, opts)
 	}
+	s.objects.factory = factory
 	diffs, err := s.diffs(there, want, conf, factory)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,10 @@ package kapp
 
 import (
 	"fmt"
+	"maps"
+	"os"
 	"slices"
+	"strings"
 
 	ctlapp "carvel.dev/kapp/pkg/kapp/app"
 	ctlres "carvel.dev/kapp/pkg/kapp/resources"
@@ -107,11 +110,23 @@ func (d *rollout) enter() error {
 	if err != nil {
 		return s.explain(err)
 	}
-	if d.record != nil && d.record.config.Name == s.target.app && len(labels) == 0 {
+	if d.record == nil {
+		if err := d.createRecord(labels); err != nil {
+			return fmt.Errorf("record of the app: %w", s.explain(err))
+		}
+		if !d.found.createRecordNamespace {
+			return nil
+		}
+		// The namespace was made meanwhile.
+		if err := d.look(); err != nil {
+			return err
+		}
+		return d.compare()
+	}
+	if d.record.config.Name == s.target.app && len(labels) == 0 {
 		return nil
 	}
 	d.app = s.app(s.target.app)
-	isNew := d.record == nil
 	err = s.objects.retry(func(bool) error {
 		_, err := d.app.CreateOrUpdate(s.former(), labels, false)
 		return err
@@ -119,28 +134,37 @@ func (d *rollout) enter() error {
 	if err != nil {
 		return fmt.Errorf("record of the app: %w", s.explain(err))
 	}
-	if d.meta, err = d.app.Meta(); err != nil {
-		return s.explain(err)
+	d.meta, err = d.app.Meta()
+	return s.explain(err)
+}
+
+// createRecord makes the record of a new app, as kapp does, with the label that the objects have got.
+func (d *rollout) createRecord(labels map[string]string) error {
+	s := d.s
+	config := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: s.target.app, Namespace: s.target.record, Labels: map[string]string{ctlapp.KappIsAppLabelKey: ""},
+			Annotations: map[string]string{ctlapp.KappAppChangesUseAppLabelAnnotationKey: ""},
+		},
+		Data: d.meta.AsData(),
 	}
-	if !isNew {
-		return nil
+	maps.Copy(config.Labels, labels)
+	if strings.EqualFold(os.Getenv("KAPP_FQ_CONFIGMAP_NAMES"), "true") {
+		config.Name += ctlapp.AppSuffix
+		config.Annotations[ctlapp.KappIsConfigmapMigratedAnnotationKey] = ctlapp.KappIsConfigmapMigratedAnnotationValue
 	}
-	// The label of a new app is drawn with its record.
-	if d.want, err = parse(s.job.Manifests); err != nil {
-		return err
-	}
-	if err := s.place(d.want); err != nil {
-		return err
-	}
-	if err := s.label(d.want, d.meta); err != nil {
-		return err
-	}
-	if d.found.createRecordNamespace {
-		if err := d.look(); err != nil {
-			return err
+	api := s.lasting.CoreV1().ConfigMaps(s.target.record)
+	return s.objects.retry(func(again bool) error {
+		_, err := api.Create(s.ctx, config, metav1.CreateOptions{})
+		if again && apierrors.IsAlreadyExists(err) {
+			// The connection may have broken after the server had made it.
+			made, e := api.Get(s.ctx, config.Name, metav1.GetOptions{})
+			if e == nil && made.Data["spec"] == config.Data["spec"] {
+				return nil
+			}
 		}
-	}
-	return d.compare()
+		return err
+	})
 }
 
 // use notes in the record which kinds of objects the app has, if that isn't there already.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"reflect"
 	"sync"
@@ -20,30 +19,12 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// Annotations of kapp's on each object: what it was applied from, and a digest of how that differs from
-// what the API server has made of it.
-const (
-	originalKey = "kapp.k14s.io/original"
-	md5Key      = "kapp.k14s.io/original-diff-md5"
-	// noOriginalKey asks for an object without them.
-	noOriginalKey = "kapp.k14s.io/disable-original"
-	// maxAnnotation is the length above which kapp leaves them out.
-	maxAnnotation = 262144
-)
-
-// Digests of the differences of objects for which the API server sets no defaults: those given with
-// annotations, and those without, which get kapp's.
-const (
-	md5Annotated = "58e0494c51d30eb3494f7c9198986bb9"
-	md5Plain     = "c6e94dc94aed3401b5d0f26ed6c0bff3"
-)
-
-// objects are the objects in the cluster for kapp's library, by requests. kapp writes each object twice:
-// as it is to be, then with a digest of what the API server has made of it. Here the digest is guessed
-// for the first write; the second is made only if the guess was wrong.
+// objects are the objects in the cluster for kapp's library, by requests.
 type objects struct {
 	ctx     context.Context
 	clients *clients
+	// factory compares objects by the rules of the deploy.
+	factory ctldiff.ChangeFactory
 
 	mu sync.Mutex
 	// applying are the changes under way, by the key of their object.
@@ -88,13 +69,13 @@ func (o *objects) Create(r ctlres.Resource) (ctlres.Resource, error) {
 	if err != nil {
 		return nil, o.fail("Creating", r, err)
 	}
-	body := o.guess(r)
+	g := o.guess(r)
 	var made *unstructured.Unstructured
 	err = o.retry(func(again bool) error {
-		made, err = client.Create(o.ctx, body, metav1.CreateOptions{})
+		made, err = client.Create(o.ctx, g.body, metav1.CreateOptions{})
 		if again && apierrors.IsAlreadyExists(err) {
 			// The connection may have broken after the server had made it.
-			if made, err = client.Get(o.ctx, r.Name(), metav1.GetOptions{}); err == nil && !sameOrigin(made, body) {
+			if made, err = client.Get(o.ctx, r.Name(), metav1.GetOptions{}); err == nil && !sameOrigin(made, g.body) {
 				return apierrors.NewAlreadyExists(t.GroupResource(), r.Name())
 			}
 		}
@@ -103,7 +84,11 @@ func (o *objects) Create(r ctlres.Resource) (ctlres.Resource, error) {
 	if err != nil {
 		return nil, o.fail("Creating", r, err)
 	}
-	return o.wrote(made, t), nil
+	written := o.wrote(made, t)
+	if g.asExpected(made) {
+		return settled(r), nil
+	}
+	return written, nil
 }
 
 // sameOrigin tells whether an object was made from the same original by the same app.
@@ -128,7 +113,7 @@ func (o *objects) Update(r ctlres.Resource) (ctlres.Resource, error) {
 	if last != nil && reflect.DeepEqual(last.UnstructuredObject(), r.UnstructuredObject()) {
 		return last.DeepCopy(), nil
 	}
-	body := o.guess(r)
+	body := o.guess(r).body
 	var made *unstructured.Unstructured
 	err = o.retry(func(again bool) error {
 		made, err = client.Update(o.ctx, body, metav1.UpdateOptions{})
@@ -144,39 +129,6 @@ func (o *objects) Update(r ctlres.Resource) (ctlres.Resource, error) {
 		return nil, o.fail("Updating", r, err)
 	}
 	return o.wrote(made, t), nil
-}
-
-// guess returns what to write: the object with the annotations that kapp would add in a second write.
-func (o *objects) guess(r ctlres.Resource) *unstructured.Unstructured {
-	body := &unstructured.Unstructured{Object: r.DeepCopyRaw()}
-	o.mu.Lock()
-	change := o.applying[keyOf(r)]
-	sum := o.sums[r.GroupVersion().WithKind(r.Kind())]
-	o.mu.Unlock()
-	annotations := r.Annotations()
-	if _, off := annotations[noOriginalKey]; off || change == nil || change.AppliedResource() == nil || annotations[originalKey] != "" {
-		return body
-	}
-	original, err := change.AppliedResource().AsCompactBytes()
-	if err != nil || len(original) > maxAnnotation {
-		return body
-	}
-	if was := change.ClusterOriginalResource(); was != nil && was.Annotations()[md5Key] != "" {
-		sum = was.Annotations()[md5Key]
-	}
-	if sum == "" {
-		sum = md5Plain
-		if len(change.AppliedResource().Annotations()) > 0 {
-			sum = md5Annotated
-		}
-	}
-	all := maps.Clone(annotations)
-	if all == nil {
-		all = map[string]string{}
-	}
-	all[originalKey], all[md5Key] = string(original), sum
-	body.SetAnnotations(all)
-	return body
 }
 
 // wrote remembers how a write has left an object.
@@ -208,7 +160,10 @@ func (o *objects) Patch(r ctlres.Resource, kind apitypes.PatchType, patch []byte
 // Delete deletes the very object that r is a copy of. The objects that depend on it are deleted later,
 // by the cluster.
 func (o *objects) Delete(r ctlres.Resource) error {
-	if r.IsDeleting() {
+	o.mu.Lock()
+	gone := o.gone[r.UID()]
+	o.mu.Unlock()
+	if r.IsDeleting() || gone {
 		return nil
 	}
 	t, err := o.clients.types.Find(r)

@@ -25,6 +25,10 @@ type applier struct {
 	set  *changeSet
 	tell *narrator
 	view *mirrored
+	// bulk deletes many objects at once; nil if the app stays. more says that changes have become ready
+	// since it was last asked.
+	bulk *bulk
+	more bool
 
 	// blockers counts the changes that each one has to wait for, and dependents are the reverse.
 	blockers   map[*ctldgraph.Change]int
@@ -64,6 +68,8 @@ type tracking struct {
 // A result is what a piece of work has led to: making a change, or looking at it.
 type result struct {
 	change *change
+	// bulk are changes that were prepared together and can be made now.
+	bulk []*change
 	// making means that the change was to be made, and err why that failed.
 	making bool
 	err    error
@@ -74,9 +80,9 @@ type result struct {
 }
 
 // apply makes the changes of a set.
-func (s *session) apply(set *changeSet, meta ctlapp.Meta, namespaces []string) error {
+func (s *session) apply(set *changeSet, meta ctlapp.Meta, namespaces []string, bulk *bulk) error {
 	a := &applier{
-		s: s, set: set, tell: newNarrator(s, len(set.changes)), blockers: map[*ctldgraph.Change]int{},
+		s: s, set: set, bulk: bulk, tell: newNarrator(s, len(set.changes)), blockers: map[*ctldgraph.Change]int{},
 		dependents: map[*ctldgraph.Change][]*change{}, tracked: map[*change]*tracking{},
 		results: make(chan result), news: map[string]bool{}, wake: make(chan struct{}, 1), progressed: time.Now(),
 	}
@@ -93,7 +99,7 @@ func (s *session) apply(set *changeSet, meta ctlapp.Meta, namespaces []string) e
 			a.dependents[before] = append(a.dependents[before], c)
 		}
 		if a.blockers[c.node] == 0 {
-			a.ready = append(a.ready, c)
+			a.ready, a.more = append(a.ready, c), true
 		}
 	}
 	err := a.run()
@@ -159,6 +165,18 @@ func (a *applier) drain() {
 
 // start begins ready changes.
 func (a *applier) start(atOnce int) {
+	if a.bulk != nil && a.more {
+		a.more = false
+		var shelves map[shelf][]*change
+		shelves, a.ready = a.bulk.pick(a.ready)
+		for s, changes := range shelves {
+			a.tell.applying(len(changes))
+			a.work(func() result {
+				a.bulk.delete(a.s.ctx, s, changes)
+				return result{bulk: changes}
+			})
+		}
+	}
 	n := min(len(a.ready), atOnce-a.busy)
 	if n <= 0 {
 		return
@@ -233,6 +251,10 @@ func (a *applier) see(c *change, look check, r result) result {
 
 // take takes the result of a piece of work.
 func (a *applier) take(r result) {
+	if r.bulk != nil {
+		a.ready = append(a.ready, r.bulk...)
+		return
+	}
 	t := a.tracked[r.change]
 	if r.making {
 		a.making--
@@ -293,7 +315,7 @@ func (a *applier) unblock(c *change, t *tracking) {
 	t.unblocked = true
 	for _, d := range a.dependents[c.node] {
 		if a.blockers[d.node]--; a.blockers[d.node] == 0 {
-			a.ready = append(a.ready, d)
+			a.ready, a.more = append(a.ready, d), true
 		}
 	}
 }

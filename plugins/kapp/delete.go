@@ -82,7 +82,11 @@ func (s *session) deleteAll(rec *record, name string) error {
 		keep = ctlapp.AppChangesMaxToKeepDefault
 	}
 	err = s.touch(s.app(name), ctlapp.ChangeMeta{Description: "delete"}, keep, func() error {
-		if err := s.apply(set, rec.meta, s.namespaces(rec.meta, nil)); err != nil {
+		var many *bulk
+		if whole {
+			many = newBulk(s.objects, selector(rec.meta), listed)
+		}
+		if err := s.apply(set, rec.meta, s.namespaces(rec.meta, nil), many); err != nil {
 			return err
 		}
 		if whole {
@@ -127,9 +131,9 @@ func (s *session) shells(listed []live.Object, meta ctlapp.Meta) ([]ctlres.Resou
 	return there, nil
 }
 
-// everything lists all objects with the app's label, of whatever kind.
+// everything lists all objects with the app's label.
 func (s *session) everything(meta ctlapp.Meta) ([]live.Object, error) {
-	kinds, err := s.clients.types.kinds(nil)
+	kinds, err := s.clients.types.inhabited(meta.UsedGKs)
 	if err != nil {
 		return nil, s.explain(err)
 	}

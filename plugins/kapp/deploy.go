@@ -86,7 +86,7 @@ func (d *rollout) carryOut() error {
 	meta := ctlapp.ChangeMeta{Description: "update: " + d.set.summary(), Namespaces: d.want.namespaces}
 	err := d.recorded(func() error {
 		return s.touch(d.app, meta, f.DeployFlags.AppChangesMaxToKeep, func() error {
-			if err := s.apply(d.set, d.meta, s.namespaces(d.meta, d.want)); err != nil {
+			if err := s.apply(d.set, d.meta, s.namespaces(d.meta, d.want), nil); err != nil {
 				return err
 			}
 			return d.use(d.want.resources)

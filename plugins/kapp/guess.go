@@ -38,7 +38,11 @@ type guess struct {
 
 // guess returns what to write for an object: with the annotations that kapp would add in a second write.
 func (o *objects) guess(r ctlres.Resource) guess {
-	body := &unstructured.Unstructured{Object: r.DeepCopyRaw()}
+	// Only metadata is changed, and the library's object must not be.
+	body := &unstructured.Unstructured{Object: maps.Clone(r.UnstructuredObject())}
+	if metadata, ok := body.Object["metadata"].(map[string]any); ok {
+		body.Object["metadata"] = maps.Clone(metadata)
+	}
 	o.mu.Lock()
 	change := o.applying[keyOf(r)]
 	sum := o.sums[r.GroupVersion().WithKind(r.Kind())]

@@ -84,11 +84,11 @@ func (o *objects) Create(r ctlres.Resource) (ctlres.Resource, error) {
 	if err != nil {
 		return nil, o.fail("Creating", r, err)
 	}
-	written := o.wrote(made, t)
 	if g.asExpected(made) {
+		o.keep(ctlres.NewResourceUnstructured(*made, t))
 		return settled(r), nil
 	}
-	return written, nil
+	return o.wrote(made, t), nil
 }
 
 // sameOrigin tells whether an object was made from the same original by the same app.
@@ -134,10 +134,14 @@ func (o *objects) Update(r ctlres.Resource) (ctlres.Resource, error) {
 // wrote remembers how a write has left an object.
 func (o *objects) wrote(made *unstructured.Unstructured, t ctlres.ResourceType) ctlres.Resource {
 	r := ctlres.NewResourceUnstructured(*made, t)
+	o.keep(r.DeepCopy())
+	return r
+}
+
+func (o *objects) keep(r ctlres.Resource) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.written[keyOf(r)] = r.DeepCopy()
-	return r
+	o.written[keyOf(r)] = r
 }
 
 // Patch changes an object.

@@ -69,7 +69,7 @@ func (s *session) unlabelled(candidates []ctlres.Resource, found *findings) ([]c
 
 // present leaves out objects that aren't there, where one list of names tells that of many.
 func (s *session) present(ctx context.Context, gvr schema.GroupVersionResource, namespace string, some []ctlres.Resource) ([]ctlres.Resource, error) {
-	if len(some) < few {
+	if len(some) == 1 {
 		return some, nil
 	}
 	names, whole, err := s.clients.meta.Names(ctx, gvr, namespace)

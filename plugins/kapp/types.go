@@ -171,6 +171,18 @@ func (t *types) kinds(scope []schema.GroupKind) ([]live.Kind, error) {
 	return kinds, nil
 }
 
+// inhabited are the listable types of which an app that has objects of certain kinds may have some: besides
+// those, what controllers make in namespaces after objects of theirs. Without knowing the kinds it is all.
+func (t *types) inhabited(used *[]schema.GroupKind) ([]live.Kind, error) {
+	all, err := t.kinds(nil)
+	if err != nil || used == nil {
+		return all, err
+	}
+	return slices.DeleteFunc(all, func(k live.Kind) bool {
+		return !k.Namespaced && !slices.Contains(*used, schema.GroupKind{Group: k.Group, Kind: k.Kind})
+	}), nil
+}
+
 // unlisted are kinds whose objects never belong to an app, of which there may be very many.
 var unlisted = map[schema.GroupKind]bool{
 	{Kind: "Event"}: true, {Group: "events.k8s.io", Kind: "Event"}: true, {Kind: "ComponentStatus"}: true,

@@ -84,7 +84,7 @@ func (s *session) apply(set *changeSet, meta ctlapp.Meta, namespaces []string, b
 	a := &applier{
 		s: s, set: set, bulk: bulk, tell: newNarrator(s, len(set.changes)), blockers: map[*ctldgraph.Change]int{},
 		dependents: map[*ctldgraph.Change][]*change{}, tracked: map[*change]*tracking{},
-		results: make(chan result), news: map[string]bool{}, wake: make(chan struct{}, 1), progressed: time.Now(),
+		results: make(chan result, 2*len(set.changes)+requestsAtOnce), news: map[string]bool{}, wake: make(chan struct{}, 1), progressed: time.Now(),
 	}
 	mirror := live.NewMirror(s.ctx, s.clients.dynamic, selector(meta), namespaces, a.changed)
 	defer mirror.Close()
@@ -153,12 +153,23 @@ const (
 	minInterval = 100 * time.Millisecond
 )
 
-// drain waits until nothing is under way; all requests end with the context.
+// grace is how long work under way gets to end once the context has. All requests fail from then on, but
+// kapp's library sleeps between some of its tries.
+const grace = time.Second
+
+// drain takes what has still been done, and leaves alone what doesn't end: it can't reach the cluster any
+// more, and ends by itself.
 func (a *applier) drain() {
+	late := time.After(grace)
 	for ; a.busy > 0; a.busy-- {
-		r := <-a.results
-		if r.making && r.err == nil {
-			a.tell.made(r.change)
+		select {
+		case r := <-a.results:
+			if r.making && r.err == nil {
+				a.tell.made(r.change)
+			}
+		case <-late:
+			a.busy = 0
+			return
 		}
 	}
 }

@@ -96,9 +96,6 @@ func BenchmarkDeploy300(b *testing.B) {
 		}
 	}
 	tools := []string{"kapp", "strake"}
-	if only := os.Getenv("BENCH_ONLY"); only != "" {
-		tools = []string{only}
-	}
 	for _, t := range tools {
 		round(t, true)
 	}
@@ -106,10 +103,6 @@ func BenchmarkDeploy300(b *testing.B) {
 		for _, t := range tools {
 			round(t, false)
 		}
-	}
-	if len(tools) == 1 {
-		b.Log(took, requests)
-		return
 	}
 	b.ReportMetric(0, "ns/op")
 	for _, ph := range phases {

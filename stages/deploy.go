@@ -80,8 +80,6 @@ type Saved struct {
 	Writes []Write `json:"writes"`
 	// Target identifies the cluster and the app, so that a plan isn't applied elsewhere.
 	Target string `json:"target"`
-	// Extra is the plugin's own.
-	Extra []byte `json:"extra,omitempty"`
 }
 
 // A Write is one change that a saved plan makes to the cluster, and what must hold for it.

@@ -34,7 +34,7 @@ func some() *Plan {
 			Saved: stages.Saved{
 				Changes: []stages.Change{{Op: "create", Kind: "ConfigMap", Name: "a"}},
 				Writes:  []stages.Write{{Op: "create", Object: stages.ObjectRef{APIVersion: "v1", Kind: "ConfigMap", Name: "a"}, Digest: "d"}},
-				Target:  "t", Extra: []byte{0, 1, 255},
+				Target:  "t",
 			},
 		}},
 	}

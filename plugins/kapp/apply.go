@@ -73,6 +73,8 @@ type result struct {
 	// making means that the change was to be made, and err why that failed.
 	making bool
 	err    error
+	// check is what tells from then on whether the change is done.
+	check check
 	// state and messages say how it stands, and checkErr that this couldn't be told.
 	state    ctlresm.DoneApplyState
 	messages []string
@@ -212,7 +214,8 @@ func (a *applier) make(c *change) result {
 	if r.err = guarded(func() error { return a.persist(c) }); r.err != nil {
 		return r
 	}
-	return a.see(c, a.checkOf(c), r)
+	r.check = a.checkOf(c)
+	return a.see(c, r.check, r)
 }
 
 // persist makes a change, again and again while what stands against it may pass.
@@ -276,7 +279,7 @@ func (a *applier) take(r result) {
 		return
 	case t == nil:
 		a.tell.made(r.change)
-		t = &tracking{check: a.checkOf(r.change), since: time.Now()}
+		t = &tracking{check: r.check, since: time.Now()}
 		a.tracked[r.change] = t
 	}
 	t.checking, t.state, t.messages = false, r.state, r.messages

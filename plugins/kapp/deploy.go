@@ -44,14 +44,19 @@ func (s *session) deploy() (stages.Result, error) {
 		return stages.Result{Skipped: fmt.Sprintf("nothing was applied: rawOptions has --diff-run; %s pending",
 			count(d.pending(), "change is", "changes are"))}, nil
 	}
+	return s.undisturbed(rec, d, s.survey)
+}
+
+// undisturbed carries a rollout out while no other deployer changes the app. It is found out anew if somebody
+// has changed the app since its record was read.
+func (s *session) undisturbed(rec *record, d *rollout, survey func(*record) (*rollout, error)) (stages.Result, error) {
 	return s.locked(func(waited bool) (stages.Result, error) {
 		now, err := s.readRecord(s.target.app)
 		if err != nil {
 			return stages.Result{}, err
 		}
 		if waited || !now.same(rec) {
-			// Whoever had the lock may have changed everything.
-			if d, err = s.survey(now); err != nil {
+			if d, err = survey(now); err != nil {
 				return stages.Result{}, err
 			}
 			if d.pending() == 0 {

@@ -48,7 +48,6 @@ func (d *rollout) writes() ([]stages.Write, error) {
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &meta); err != nil {
 				return nil, fmt.Errorf("%s: %w", c.object(), err)
 			}
-			// kapp's mark isn't read with the object.
 			w.UID, w.State = string(meta.UID), live.State(&meta)
 		}
 		writes = append(writes, w)
@@ -92,25 +91,15 @@ func (s *session) applySaved(saved *stages.Saved) (stages.Result, error) {
 	if err != nil {
 		return stages.Result{}, err
 	}
-	d, err := s.agreed(rec, saved)
+	survey := func(rec *record) (*rollout, error) { return s.agreed(rec, saved) }
+	d, err := survey(rec)
 	if err != nil {
 		return stages.Result{}, err
 	}
 	if d.pending() == 0 {
 		return upToDate(len(d.want.resources)), nil
 	}
-	return s.locked(func(waited bool) (stages.Result, error) {
-		now, err := s.readRecord(s.target.app)
-		if err != nil {
-			return stages.Result{}, err
-		}
-		if waited || !now.same(rec) {
-			if d, err = s.agreed(now, saved); err != nil {
-				return stages.Result{}, err
-			}
-		}
-		return stages.Result{}, d.carryOut()
-	})
+	return s.undisturbed(rec, d, survey)
 }
 
 // agreed finds out what there is to do, and refuses if that isn't what was planned.

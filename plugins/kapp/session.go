@@ -18,7 +18,6 @@ type session struct {
 	// ctx ends the call; kapp's library takes none, so that it can't be passed down.
 	ctx     context.Context
 	job     *stages.Job
-	config  Config
 	target  target
 	clients *clients
 	events  stages.Observer
@@ -47,7 +46,7 @@ func (s *step) begin(ctx context.Context, job *stages.Job, cmd command, options 
 	if err := c.connect(ctx, t.cluster, f, job.Events); err != nil {
 		return nil, stopped(ctx, err)
 	}
-	ses := &session{ctx: ctx, job: job, config: s.config, target: t, clients: c, events: job.Events, flags: f, options: options}
+	ses := &session{ctx: ctx, job: job, target: t, clients: c, events: job.Events, flags: f, options: options}
 	ses.objects = newObjects(ctx, c)
 	if ses.lasting, err = ses.steady(); err != nil {
 		return nil, err

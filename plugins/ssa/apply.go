@@ -18,12 +18,17 @@ const remake = 200 * time.Millisecond
 // applyAll writes those of the objects that have to be, several at a time. A failure doesn't keep others
 // from being written.
 func (s *session) applyAll(items []*item) error {
+	return s.all(len(items), func(n int) error { return s.apply(items[n]) })
+}
+
+// all calls f for each of n objects, some at a time, and returns all errors.
+func (s *session) all(n int, f func(int) error) error {
 	var (
 		mu   sync.Mutex
 		errs []error
 	)
-	err := s.each(len(items), func(n int) error {
-		if err := s.apply(items[n]); err != nil && s.ctx.Err() == nil {
+	err := s.each(n, func(i int) error {
+		if err := f(i); err != nil && s.ctx.Err() == nil {
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)

@@ -1,10 +1,8 @@
 package ssa
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,22 +34,7 @@ func (s *session) deleteAll(objects []*doomed) error {
 }
 
 func (s *session) deleteRank(objects []*doomed) error {
-	var (
-		mu   sync.Mutex
-		errs []error
-	)
-	err := s.each(len(objects), func(n int) error {
-		if err := s.deleteOne(objects[n]); err != nil && s.ctx.Err() == nil {
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return stopped(s.ctx, errors.Join(errs...))
+	return s.all(len(objects), func(n int) error { return s.deleteOne(objects[n]) })
 }
 
 // deleteOne deletes an object unless another has taken its place, or somebody else has taken it over.

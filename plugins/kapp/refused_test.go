@@ -90,8 +90,8 @@ func TestWaitTimeout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t)
-			want := append(c.want, "deployment/web (namespace "+p.namespace+") isn't ready after 12s", "--wait-timeout=30m")
-			err := p.failure(`rawOptions: ["--wait-timeout=12s"]`, c.manifest, want...)
+			want := append(c.want, "deployment/web (namespace "+p.namespace+") isn't ready after 30s", "--wait-timeout=30m")
+			err := p.failure(`rawOptions: ["--wait-timeout=30s"]`, c.manifest, want...)
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("not recognizable as a time-out: %v", err)
 			}

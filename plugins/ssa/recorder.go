@@ -120,7 +120,7 @@ func (r *recorder) Patch(ctx context.Context, o client.Object, p client.Patch, o
 		return err
 	}
 	wanted := u.DeepCopy()
-	err := r.Client.Patch(ctx, u, p, options)
+	err := insist(ctx, func() error { return r.Client.Patch(ctx, u, p, options) })
 	if apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run") {
 		// An admission webhook that can't be tried out: what is wanted stands for the result.
 		wanted.DeepCopyInto(u)

@@ -57,7 +57,7 @@ func (j *job) push(ctx context.Context, tag name.Tag, content remote.Taggable, d
 		j.events.Observe(stages.Event{Type: stages.TaskUpdate, Task: &t})
 	}
 	tell(stages.TaskRunning)
-	err := j.out.Through.Tag(ctx, tag, content)
+	err := j.out.Through.Push(ctx, tag, content)
 	if err == nil {
 		err = j.confirm(ctx, tag, digest)
 	}

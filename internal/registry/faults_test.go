@@ -142,7 +142,7 @@ func TestFaults(t *testing.T) {
 
 			// Nothing of it is remembered.
 			s.set(nil)
-			if err := client.Tag(t.Context(), ref.Context().Tag("1"), empty.Image); err != nil {
+			if err := client.Push(t.Context(), ref.Context().Tag("1"), empty.Image); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := client.Get(t.Context(), ref); err != nil {

@@ -192,10 +192,29 @@ func (c *Client) List(ctx context.Context, repo name.Repository) ([]string, erro
 	return with(c.session, repo, func(p peer) ([]string, error) { return p.List(ctx, repo) })
 }
 
-// Tag lets a tag point to an image or index, and uploads what the repository doesn't have of it.
-func (c *Client) Tag(ctx context.Context, tag name.Tag, t remote.Taggable) error {
-	_, err := with(c.session, tag.Context(), func(p peer) (struct{}, error) { return struct{}{}, p.Push(ctx, tag, t) })
+// Push lets a tag point to an image or index, or with a reference by digest only keeps it, and uploads
+// what the repository doesn't have of it. One with a subject becomes one of its referrers, also where the
+// registry doesn't keep account of these by itself.
+func (c *Client) Push(ctx context.Context, ref name.Reference, t remote.Taggable) error {
+	_, err := with(c.session, ref.Context(), func(p peer) (struct{}, error) { return struct{}{}, p.Pusher.Push(ctx, ref, t) })
 	return err
+}
+
+// Referrers lists the manifests that have a manifest as their subject: as the registry tells
+// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers), or as the
+// tag says that stands in for that. There may be none. Mirrors aren't asked: they needn't have them.
+func (c *Client) Referrers(ctx context.Context, subject name.Digest) ([]v1.Descriptor, error) {
+	return with(c.session, subject.Context(), func(p peer) ([]v1.Descriptor, error) {
+		index, err := remote.Referrers(subject, remote.Reuse(p.Puller), remote.WithContext(ctx))
+		if err != nil {
+			return nil, err
+		}
+		manifest, err := index.IndexManifest()
+		if err != nil {
+			return nil, err
+		}
+		return manifest.Manifests, nil
+	})
 }
 
 // worthAnotherTry tells whether GET may succeed where HEAD failed: registries differ in what they

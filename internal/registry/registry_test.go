@@ -16,9 +16,12 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	inprocess "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"strake.dev/strake/internal/registry"
 )
@@ -298,7 +301,7 @@ func TestMirrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	origin.seen()
-	if err := c.Tag(t.Context(), both.Context().Tag("new"), got); err != nil {
+	if err := c.Push(t.Context(), both.Context().Tag("new"), got); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Contains(origin.seen(), http.MethodPut) {
@@ -384,10 +387,52 @@ func TestPushRetries(t *testing.T) {
 		}
 		handler.ServeHTTP(w, r)
 	})
-	if err := newClient(t, nil).Tag(t.Context(), tag.Context().Tag("new"), img); err != nil {
+	if err := newClient(t, nil).Push(t.Context(), tag.Context().Tag("new"), img); err != nil {
 		t.Fatal(err)
 	}
 	if weak {
 		t.Error("the fault was never met")
+	}
+}
+
+// TestReferrers checks that what has a subject is found, also where the registry keeps no account of it.
+func TestReferrers(t *testing.T) {
+	for name, referrers := range map[string]bool{"API": true, "tag": false} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			s.handler = inprocess.New(inprocess.Logger(log.New(io.Discard, "", 0)), inprocess.WithReferrersSupport(referrers))
+			tag := s.push(t, "app:1")
+			client, err := registry.New(registry.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			desc, err := client.Head(t.Context(), tag)
+			if err != nil {
+				t.Fatal(err)
+			}
+			subject := tag.Digest(desc.Digest.String())
+			if list, err := client.Referrers(t.Context(), subject); err != nil || len(list) != 0 {
+				t.Fatalf("before: %v, %v", list, err)
+			}
+			image, ok := mutate.Subject(mutate.MediaType(empty.Image, types.OCIManifestSchema1), *desc).(v1.Image)
+			if !ok {
+				t.Fatal("no image")
+			}
+			digest, err := image.Digest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := client.Push(t.Context(), tag.Digest(digest.String()), image); err != nil {
+				t.Fatal(err)
+			}
+			list, err := client.Referrers(t.Context(), subject)
+			if err != nil || len(list) != 1 || list[0].Digest != digest {
+				t.Fatalf("after: %v, %v", list, err)
+			}
+			tags, err := client.List(t.Context(), tag.Repository)
+			if want := 2; referrers != (len(tags) < want) {
+				t.Errorf("tags: %v, %v", tags, err)
+			}
+		})
 	}
 }

@@ -64,7 +64,7 @@ func TestPrivateCA(t *testing.T) {
 			if private, err := client.PrivateCA(t.Context(), ref.Registry); err != nil || private != c.private {
 				t.Errorf("before any other request: private %v, %v", private, err)
 			}
-			err = client.Tag(t.Context(), ref, empty.Image)
+			err = client.Push(t.Context(), ref, empty.Image)
 			if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error: %v, expected %q", err, c.want)
 			}
@@ -90,7 +90,7 @@ func TestCertFileOfTheSystem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := client.Tag(t.Context(), ref, empty.Image); err != nil {
+		if err := client.Push(t.Context(), ref, empty.Image); err != nil {
 			t.Fatal(err)
 		}
 		if private, err := client.PrivateCA(t.Context(), ref.Registry); err != nil || private {

@@ -259,7 +259,7 @@ func (r *run) addTag(ctx context.Context, t *target, tag name.Tag) error {
 		if err != nil {
 			return explain(err, digest)
 		}
-		if err := r.registry.Tag(ctx, tag, image); err != nil {
+		if err := r.registry.Push(ctx, tag, image); err != nil {
 			return explain(err, tag)
 		}
 	}

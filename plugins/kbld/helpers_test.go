@@ -111,7 +111,7 @@ func (w *world) push(ref, content string) string {
 		w.t.Fatal(err)
 	}
 	img := imageOf(w.t, content)
-	if err := w.client.Tag(w.t.Context(), tag, img); err != nil {
+	if err := w.client.Push(w.t.Context(), tag, img); err != nil {
 		w.t.Fatal(err)
 	}
 	digest, err := img.Digest()
@@ -188,7 +188,7 @@ func (f *fakeBuilder) Build(ctx context.Context, b *buildkit.Build, out buildkit
 	for _, tag := range out.Push {
 		if out.Through != nil {
 			f.through++
-			err = out.Through.Tag(ctx, tag, img)
+			err = out.Through.Push(ctx, tag, img)
 		} else {
 			err = remote.Write(tag, img, remote.WithContext(ctx))
 		}

@@ -5,20 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/api/types"
-
-	"strake.dev/strake/internal/stdlog"
+	"strake.dev/strake/internal/kustomization"
 	"strake.dev/strake/stages"
 )
 
-// running keeps builds apart: kustomize has one OpenAPI schema for the whole program.
-var running sync.Mutex
-
-// build returns what kustomize prints. It can't be interrupted: when ctx ends, build returns and leaves
-// kustomize to itself, which reads nothing more then.
+// build returns what kustomize prints. When ctx ends, it leaves kustomize to itself, which reads nothing
+// more then.
 func build(ctx context.Context, job *stages.Job, path string) (stages.Manifests, error) {
 	files := newFolder(ctx, job.Sources.FS(), path)
 	resources, others, err := divide(job.Manifests)
@@ -26,52 +19,14 @@ func build(ctx context.Context, job *stages.Job, path string) (stages.Manifests,
 		return nil, fmt.Errorf("the manifests so far: %w", err)
 	}
 	files.stream = resources
-	type outcome struct {
-		manifests []byte
-		err       error
-	}
-	done := make(chan outcome, 1)
-	said := stdlog.NewLines(func(line string) { stages.Warn(job.Events, line) })
-	defer said.Close()
-	go func() {
-		var o outcome
-		defer func() {
-			if p := recover(); p != nil {
-				o = outcome{err: fmt.Errorf("kustomize panicked: %v", p)}
-			}
-			done <- o
-		}()
-		running.Lock()
-		defer running.Unlock()
-		defer stdlog.To(said)()
-		o.manifests, o.err = run(files)
-	}()
-	select {
-	case <-ctx.Done():
+	manifests, err := kustomization.Build(ctx, files, files.target, func(line string) { stages.Warn(job.Events, line) })
+	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
-	case o := <-done:
-		if o.err != nil {
-			return nil, files.explain(o.err)
-		}
-		return append(o.manifests, others...), nil
 	}
-}
-
-func run(files *folder) ([]byte, error) {
-	opts := krusty.MakeDefaultOptions()
-	// As the command has it: what the kustomization says, else the order of the resources.
-	opts.Reorder = krusty.ReorderOptionUnspecified
-	// The folder can't be left.
-	opts.LoadRestrictions = types.LoadRestrictionsNone
-	result, err := krusty.MakeKustomizer(opts).Run(files, files.target)
 	if err != nil {
-		return nil, err
+		return nil, files.explain(err)
 	}
-	manifests, err := result.AsYaml()
-	if manifests == nil {
-		manifests = []byte{}
-	}
-	return manifests, err
+	return append(manifests, others...), nil
 }
 
 // hints are advice for causes that kustomize's messages leave open, by a part of the message.

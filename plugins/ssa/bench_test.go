@@ -105,7 +105,7 @@ func newLibrary(b *testing.B, namespace string) *library {
 
 func (l *library) objects(manifests string) []*unstructured.Unstructured {
 	l.b.Helper()
-	items, err := parse(stages.Manifests(manifests))
+	items, err := parse("manifests", stages.Manifests(manifests))
 	if err != nil {
 		l.b.Fatal(err)
 	}

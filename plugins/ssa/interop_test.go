@@ -83,7 +83,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("--- a\n- b\n---\n{")
 	f.Add("apiVersion: v1\nkind: List\nitems: 3\n---\nmetadata: []\n")
 	f.Fuzz(func(_ *testing.T, text string) {
-		items, err := parse([]byte(text))
+		items, err := parse("manifests", []byte(text))
 		if err != nil {
 			return
 		}

@@ -66,7 +66,7 @@ func (s *session) each(n int, f func(i int) error) error {
 func (s *session) look() (*view, error) {
 	v := &view{}
 	var err error
-	if v.items, err = parse(s.job.Manifests); err != nil {
+	if v.items, err = parse(cmp.Or(s.job.Rendered, "manifests"), s.job.Manifests); err != nil {
 		return nil, err
 	}
 	if v.inv, err = s.inventory(); err != nil {

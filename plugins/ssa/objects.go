@@ -1,23 +1,18 @@
 package ssa
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"sort"
-	"strings"
 
 	fluxssa "github.com/fluxcd/pkg/ssa"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"strake.dev/strake/internal/live"
+	"strake.dev/strake/internal/manifest"
 	"strake.dev/strake/stages"
 )
 
@@ -70,71 +65,13 @@ func refOf(o *unstructured.Unstructured) stages.ObjectRef {
 }
 
 // parse reads the objects of the manifests.
-func parse(m stages.Manifests) ([]*item, error) {
-	var (
-		items []*item
-		errs  []error
-	)
-	reader := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(m)))
-	for n := 1; ; n++ {
-		text, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return items, errors.Join(errs...)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("manifests: %w", err)
-		}
-		var o unstructured.Unstructured
-		if err := yaml.Unmarshal(text, &o.Object); err != nil {
-			errs = append(errs, fmt.Errorf("manifests: document %d: %w", n, err))
-			continue
-		}
-		if len(o.Object) == 0 {
-			continue
-		}
-		add := func(o *unstructured.Unstructured) {
-			if problem := incomplete(o); problem != "" {
-				errs = append(errs, fmt.Errorf("manifests: document %d: %s", n, problem))
-				return
-			}
-			items = append(items, &item{want: o, ref: refOf(o)})
-		}
-		if !o.IsList() {
-			add(&o)
-			continue
-		}
-		err = o.EachListItem(func(one runtime.Object) error {
-			if u, ok := one.(*unstructured.Unstructured); ok {
-				add(u)
-			}
-			return nil
-		})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("manifests: document %d: %w", n, err))
-		}
+func parse(name string, m stages.Manifests) ([]*item, error) {
+	objects, err := manifest.Parse(name, m)
+	items := make([]*item, len(objects))
+	for n, o := range objects {
+		items[n] = &item{want: o, ref: refOf(o)}
 	}
-}
-
-// incomplete says what a document lacks to be an object.
-func incomplete(o *unstructured.Unstructured) string {
-	for _, field := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
-		text, ok, err := unstructured.NestedString(o.Object, field...)
-		if err != nil || !ok || text == "" {
-			return fmt.Sprintf("expected a Kubernetes object with %s", strings.Join(field, "."))
-		}
-	}
-	if _, err := schema.ParseGroupVersion(o.GetAPIVersion()); err != nil {
-		return err.Error()
-	}
-	for _, field := range [][]string{{"metadata", "labels"}, {"metadata", "annotations"}} {
-		if _, _, err := unstructured.NestedStringMap(o.Object, field...); err != nil {
-			return fmt.Sprintf("%s/%s: %s: expected texts only; put numbers and true or false in quotes", o.GetKind(), o.GetName(), strings.Join(field, "."))
-		}
-	}
-	if _, _, err := unstructured.NestedString(o.Object, "metadata", "namespace"); err != nil {
-		return fmt.Sprintf("%s/%s: metadata.namespace: expected a text", o.GetKind(), o.GetName())
-	}
-	return ""
+	return items, err
 }
 
 // prepare makes the objects what is applied: in their namespaces, marked as the app's, and without what

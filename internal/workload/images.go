@@ -15,24 +15,41 @@ var podSpecs = [][]string{
 	{"spec"}, {"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"},
 }
 
-// containers are the images of a workload's or a pod's containers, by their names.
-func containers(object map[string]any) map[string]string {
-	found := map[string]string{}
+// each calls do for each container of a workload or a pod, with the list that it is in.
+func each(object map[string]any, do func(list string, container map[string]any)) {
 	for _, path := range podSpecs {
-		spec, _, _ := unstructured.NestedMap(object, path...)
+		at, _, _ := unstructured.NestedFieldNoCopy(object, path...)
+		spec, _ := at.(map[string]any)
 		for _, list := range []string{"initContainers", "containers"} {
 			items, _ := spec[list].([]any)
 			for _, item := range items {
 				if c, ok := item.(map[string]any); ok {
-					name, _ := c["name"].(string)
-					if image, _ := c["image"].(string); image != "" {
-						found[list+"/"+name] = image
-					}
+					do(list, c)
 				}
 			}
 		}
 	}
+}
+
+// containers are the images of a workload's or a pod's containers, by their names.
+func containers(object map[string]any) map[string]string {
+	found := map[string]string{}
+	each(object, func(list string, c map[string]any) {
+		name, _ := c["name"].(string)
+		if image, _ := c["image"].(string); image != "" {
+			found[list+"/"+name] = image
+		}
+	})
 	return found
+}
+
+// ReplaceImages puts others in the place of the images of a workload or a pod.
+func ReplaceImages(object map[string]any, other func(image string) string) {
+	each(object, func(_ string, c map[string]any) {
+		if image, _ := c["image"].(string); image != "" {
+			c["image"] = other(image)
+		}
+	})
 }
 
 // Images are those that a workload or a pod runs, sorted.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"strake.dev/strake/internal/live"
+	"strake.dev/strake/internal/manifest"
 	"strake.dev/strake/internal/workload"
 	"strake.dev/strake/stages"
 )
@@ -36,7 +37,7 @@ func (s *session) changes(v *view) ([]stages.Change, error) {
 			if after == nil {
 				after = i.want
 			}
-			text, err := difference(i.name(), i.live, after)
+			text, err := manifest.Diff(i.name()+" (cluster)", i.live, i.name(), after)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", i.name(), err)
 			}

@@ -1,4 +1,4 @@
-package ssa
+package manifest
 
 import (
 	fluxssa "github.com/fluxcd/pkg/ssa"
@@ -21,9 +21,10 @@ var noise = [][]string{
 	{"metadata", "annotations", corev1.LastAppliedConfigAnnotation},
 }
 
-// difference is a unified diff between two states of an object, either of which may be nil, without
-// noise and with the values of Secrets masked.
-func difference(name string, before, after *unstructured.Unstructured) (string, error) {
+// Diff is a unified diff between two states of an object, either of which may be nil, without what the
+// server keeps beside what people write, and with the values of Secrets masked. The names are those of
+// the states. It is empty if there is no difference.
+func Diff(oldName string, before *unstructured.Unstructured, newName string, after *unstructured.Unstructured) (string, error) {
 	before, after = readable(before), readable(after)
 	if secret(before) || secret(after) {
 		if err := fluxssa.SanitizeUnstructuredData(before, after); err != nil {
@@ -40,7 +41,7 @@ func difference(name string, before, after *unstructured.Unstructured) (string, 
 			return "", err
 		}
 	}
-	return string(diff.Diff(name+" (cluster)", texts[0], name, texts[1])), nil
+	return string(diff.Diff(oldName, texts[0], newName, texts[1])), nil
 }
 
 func secret(o *unstructured.Unstructured) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"strake.dev/strake/schema"
@@ -41,6 +42,20 @@ func (s Step) Pos() schema.Pos {
 		return n.Pos()
 	}
 	return schema.Pos{}
+}
+
+// verifiesImages tells whether the step is one of the verify stage that looks at the manifests' images.
+func (s Step) verifiesImages() bool {
+	v, ok := s.step.(stages.ImageVerifier)
+	return ok && s.Stage == stages.Verify && v.VerifiesImages()
+}
+
+// when is the stage with which the step runs, which for verifying images is that of building them.
+func (s Step) when() stages.Stage {
+	if s.verifiesImages() {
+		return stages.Build
+	}
+	return s.Stage
 }
 
 // Load reads a file, lets edits change it, and compiles it. The error is a [schema.Diagnostics] with everything that is
@@ -100,7 +115,31 @@ func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
 	if err := found.Err(); err != nil {
 		return nil, err
 	}
+	if file.App != nil {
+		plan.imagesAfterBuild()
+	}
 	return plan, plan.place()
+}
+
+// imagesAfterBuild moves an App's steps that verify images behind those that find out which images these are.
+func (p *Plan) imagesAfterBuild() {
+	var steps, images []Step
+	last := 0
+	for _, s := range p.Steps {
+		if s.verifiesImages() {
+			images = append(images, s)
+			continue
+		}
+		steps = append(steps, s)
+		if !stages.Build.Before(s.Stage) {
+			last = len(steps)
+		}
+	}
+	p.Steps = slices.Insert(steps, last, images...)
+	p.pipeline.Spec.Stages = nil
+	for _, s := range p.Steps {
+		p.pipeline.Spec.Stages = append(p.pipeline.Spec.Stages, s.spec)
+	}
 }
 
 func bind(spec schema.Step, plugins *stages.Registry) (Step, error) {
@@ -188,6 +227,7 @@ func asPipeline(file *schema.File, plugins *stages.Registry) (*schema.Pipeline, 
 	pipe.Spec.Identity = app.Spec.Identity
 	c := &appCompiler{plugins: plugins, names: map[string]int{}}
 	c.entries(stages.Fetch, app.Spec.Fetch)
+	c.entries(stages.Verify, app.Spec.Verify)
 	c.entries(stages.Template, app.Spec.Template)
 	c.entries(stages.Build, app.Spec.Build)
 	c.entries(stages.Deploy, app.Spec.Deploy)

@@ -209,7 +209,7 @@ func (r *run) selected() (before, now []Step) {
 	steps := r.plan.Steps
 	first, last := 0, len(steps)
 	if r.opts.From != "" {
-		first = slices.IndexFunc(steps, func(s Step) bool { return !s.Stage.Before(r.opts.From) })
+		first = slices.IndexFunc(steps, func(s Step) bool { return !s.when().Before(r.opts.From) })
 		if first < 0 {
 			first = len(steps)
 		}
@@ -217,7 +217,7 @@ func (r *run) selected() (before, now []Step) {
 	if r.opts.Until != "" {
 		last = 0
 		for i, s := range steps {
-			if !r.opts.Until.Before(s.Stage) {
+			if !r.opts.Until.Before(s.when()) {
 				last = i + 1
 			}
 		}
@@ -239,6 +239,13 @@ func (r *run) steps(ctx context.Context) error {
 	}
 	before, now := r.selected()
 	for _, s := range before {
+		// What was verified once needn't be what is there now.
+		if s.Stage == stages.Verify {
+			if err := r.step(ctx, s); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := r.takeOver(ctx, s); err != nil {
 			return r.blame(s, err)
 		}
@@ -347,6 +354,7 @@ func (r *run) job(s Step) *stages.Job {
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
+		Fetched: slices.Clone(r.newLock.Sources), Provisional: r.provisional,
 		Origin: r.origin, Rendered: r.rendered, Limits: r.opts.Limits, Version: "strake " + r.opts.Version,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}

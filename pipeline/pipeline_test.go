@@ -137,6 +137,7 @@ func fakes(log *callLog) *stages.Registry {
 	bind := func(c fakeConfig) (stages.Step, error) { return fakeStep{c, log}, nil }
 	return stages.NewRegistry(
 		stages.Define(stages.Plugin{Stage: stages.Fetch, Name: "get", Keys: []string{"write", "special", "fail"}, Whole: true}, bind),
+		stages.Define(stages.Plugin{Stage: stages.Verify, Name: "check"}, func(c fakeVerification) (stages.Step, error) { return fakeVerifier{c, log}, nil }),
 		stages.Define(stages.Plugin{Stage: stages.Template, Name: "print"}, bind),
 		stages.Define(stages.Plugin{Stage: stages.Build, Name: "make"}, bind),
 		stages.Define(stages.Plugin{Stage: stages.Deploy, Name: "put"}, bind),

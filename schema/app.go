@@ -56,6 +56,8 @@ type AppSpec struct {
 
 	// Fetch lists the sources that make up the App's folder.
 	Fetch []Entry `json:"fetch,omitempty"`
+	// Verify checks signatures: of what was fetched before it is used, and of images before they are.
+	Verify []Entry `json:"verify,omitempty"`
 	// Template turns the folder into manifests; the first entry reads folders, later ones the
 	// manifests so far.
 	Template []Entry `json:"template,omitempty"`

@@ -137,10 +137,16 @@ func (f *File) kappControllerOnly(doc *Node, apiVersion string) error {
 	if apiVersion != KappControllerGroup {
 		return nil
 	}
+	var found Diagnostics
 	if build := doc.Get("spec").Get("build"); build != nil {
 		d := build.Errorf("kapp-controller's App has no build stage")
 		d.Hint = fmt.Sprintf("use “template: [{kbld: {}}]”, or apiVersion: %s", APIVersion)
-		return d
+		found = append(found, d)
 	}
-	return nil
+	if verify := doc.Get("spec").Get("verify"); verify != nil {
+		d := verify.Errorf("kapp-controller's App has no verify stage")
+		d.Hint = "use apiVersion: " + APIVersion
+		found = append(found, d)
+	}
+	return found.Err()
 }

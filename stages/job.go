@@ -23,6 +23,12 @@ type Job struct {
 	// Sources is the App's folder: what the fetch steps have made. Only fetch steps before this one
 	// have written to it.
 	Sources *Tree
+	// Fetched tells what the sources of the App's folder have resolved to, as far as it can be told. Only
+	// fetch steps before this one count.
+	Fetched []schema.LockedSource
+	// Provisional means that the manifests come from steps that were only planned, so that images may be in
+	// them that don't exist yet.
+	Provisional bool
 	// Manifests are the manifests so far; nil before the first template step.
 	Manifests Manifests
 	// Folder is the path in the App's folder that a fetch step fills; “.” is the folder itself. It is

@@ -5,6 +5,7 @@ import "slices"
 // A Stage is a kind of step. It fixes what a step reads and writes:
 //
 //	fetch     reads local files and remotes, writes one folder of the App's folder
+//	verify    reads what the fetch steps have resolved to, or the manifests, and writes nothing
 //	template  reads the App's folder and the manifests so far, yields manifests
 //	build     reads manifests and the App's folder, pushes images, yields manifests
 //	deploy    reads manifests, writes to a cluster
@@ -13,13 +14,14 @@ type Stage string
 // The stages, in the order in which an App runs them.
 const (
 	Fetch    Stage = "fetch"
+	Verify   Stage = "verify"
 	Template Stage = "template"
 	Build    Stage = "build"
 	Deploy   Stage = "deploy"
 )
 
 // All lists the stages in the order in which an App runs them.
-func All() []Stage { return []Stage{Fetch, Template, Build, Deploy} }
+func All() []Stage { return []Stage{Fetch, Verify, Template, Build, Deploy} }
 
 // Before tells whether an App runs s before other.
 func (s Stage) Before(other Stage) bool {

@@ -42,6 +42,12 @@ type Placer interface {
 	Folder() string
 }
 
+// An ImageVerifier is a verify step that may look at the images of the manifests instead of at what was
+// fetched. An App runs it after its build stage then.
+type ImageVerifier interface {
+	VerifiesImages() bool
+}
+
 // A Checker can tell, before any step has run, that its Run would fail: a tool is missing, a server
 // doesn't answer, rights are missing. Check changes nothing, and sees a job without sources,
 // manifests and area. Steps without it are taken as ready.

@@ -96,6 +96,8 @@ func (s *AppStatus) stage(stage stages.Stage) (status **AppStageStatus, what str
 	switch stage {
 	case stages.Fetch:
 		return &s.Fetch, "Fetching resources"
+	case stages.Verify:
+		return &s.Fetch, "Verifying signatures"
 	case stages.Template, stages.Build:
 		return &s.Template, "Templating dir"
 	case stages.Deploy:

@@ -79,9 +79,11 @@ func (g *generator) app() (*jsonschema.Schema, error) {
 		}
 		list.Items = &jsonschema.Schema{Ref: "#/$defs/" + name}
 	}
-	// kapp-controller's own App has no build stage.
+	// kapp-controller's own App has no build stage and no verify stage.
 	g.defs["App"].If = with("apiVersion", constant(schema.KappControllerGroup))
-	g.defs["App"].Then = properties("spec", properties("build", jsonschema.FalseSchema))
+	none := properties("build", jsonschema.FalseSchema)
+	none.Properties.Set("verify", jsonschema.FalseSchema)
+	g.defs["App"].Then = properties("spec", none)
 	return root, nil
 }
 

@@ -139,6 +139,7 @@ func TestSchemaAgreesWithStrake(t *testing.T) {
 		"kbld among templates":   {"app", appHead + "spec: {template: [{kbld: {}}]}", true},
 		"kapp-controller":        {"app", "apiVersion: kappctrl.k14s.io/v1alpha1\nkind: App\nmetadata: {name: x}\nspec: {syncPeriod: 1h30m, template: [{ytt: {}}, {kbld: {}}]}\nstatus: {whatever: [1]}", true},
 		"kapp-controller, build": {"app", "apiVersion: kappctrl.k14s.io/v1alpha1\nkind: App\nmetadata: {name: x}\nspec: {build: [{kbld: {}}]}", false},
+		"kapp-controller, verify": {"app", "apiVersion: kappctrl.k14s.io/v1alpha1\nkind: App\nmetadata: {name: x}\nspec: {verify: []}", false},
 		"Secret beside":          {"app", appHead + "spec: {}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: b}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {a: b}", true},
 		"Secret, wrong field":    {"app", appHead + "spec: {}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringDate: {a: b}", false},
 		"unknown field":          {"app", appHead + "spec: {fetsh: []}", false},

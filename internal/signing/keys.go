@@ -138,7 +138,7 @@ func (s *Signer) Sign(message []byte) ([]byte, error) {
 // the message in it.
 func (v *Verifier) Verify(what string, message []byte, signatures ...[]byte) error {
 	if len(signatures) == 0 {
-		return &VerifyError{What: what, Reason: "it isn't signed, and a signature by " + v.path + " is required"}
+		return &VerifyError{What: what, Unsigned: true, Reason: "it isn't signed, and a signature by " + v.path + " is required"}
 	}
 	if !slices.ContainsFunc(signatures, func(sig []byte) bool {
 		return v.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil
@@ -153,6 +153,8 @@ type VerifyError struct {
 	// What names what should have been signed.
 	What   string
 	Reason string
+	// Unsigned means that there is no signature at all, neither good nor wrong.
+	Unsigned bool
 }
 
 func (e *VerifyError) Error() string { return fmt.Sprintf("%s: %s", e.What, e.Reason) }

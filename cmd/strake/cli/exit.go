@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/pipeline"
@@ -11,15 +12,16 @@ import (
 
 // The exit codes, which are an interface.
 const (
-	exitDone     = 0
-	exitFailed   = 1
-	exitPending  = 2
-	exitInvalid  = 3
-	exitLock     = 4
-	exitUnsigned = 5
-	exitRefused  = 6
-	exitBusy     = 7
-	exitTimedOut = 8
+	exitDone      = 0
+	exitFailed    = 1
+	exitPending   = 2
+	exitInvalid   = 3
+	exitLock      = 4
+	exitSignature = 5
+	exitRefused   = 6
+	exitBusy      = 7
+	exitTimedOut  = 8
+	exitUnsigned  = 9
 )
 
 // exitHelp documents the exit codes for users.
@@ -29,11 +31,12 @@ const exitHelp = `Exit codes:
   2  changes pending (plan --detailed-exitcode)
   3  the file, or its lock file, is invalid or can't be read
   4  the lock is missing or stale (--locked)
-  5  a signature that is required is missing or wrong
+  5  a signature is wrong: none is by a key that is required
   6  refused: the cluster is not as the plan needs it, too much would be deleted,
      or the App is paused or canceled
   7  another run is using the workspace, or deploying the app
   8  timed out
+  9  a signature is required, and there is none
   130, 143  interrupted, terminated`
 
 // errPending says that a plan has found changes. It is a verdict, not a failure, and not printed.
@@ -49,7 +52,7 @@ func exitCode(ctx context.Context, err error) int {
 		stale       *stages.LockError
 		busy        *pipeline.BusyError
 		idle        *pipeline.IdleError
-		unsigned    *signing.VerifyError
+		unverified  *signing.VerifyError
 		refused     *stages.RefusedError
 		held        *stages.HeldError
 		named       *toldError
@@ -63,7 +66,10 @@ func exitCode(ctx context.Context, err error) int {
 		return exitPending
 	case errors.As(err, &stale):
 		return exitLock
-	case errors.As(err, &unsigned):
+	case errors.As(err, &unverified):
+		if wrongSignature(err) {
+			return exitSignature
+		}
 		return exitUnsigned
 	case errors.As(err, &idle), errors.As(err, &refused):
 		return exitRefused
@@ -75,5 +81,21 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInvalid
 	default:
 		return exitFailed
+	}
+}
+
+// wrongSignature tells whether any of the errors that err consists of is about a wrong signature rather than
+// a missing one.
+func wrongSignature(err error) bool {
+	if v, ok := err.(*signing.VerifyError); ok { //nolint:errorlint // what is wrapped is looked at below
+		return !v.Unsigned
+	}
+	switch err := err.(type) { //nolint:errorlint // likewise
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), wrongSignature)
+	case interface{ Unwrap() error }:
+		return wrongSignature(err.Unwrap())
+	default:
+		return false
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -32,6 +33,9 @@ func TestExitCode(t *testing.T) {
 		"idle":                   {&pipeline.IdleError{}, 6},
 		"busy":                   {&pipeline.BusyError{}, 7},
 		"timed out":              {step(fmt.Errorf("x: %w", context.DeadlineExceeded)), 8},
+		"wrong signature":        {step(stages.WithHint(&signing.VerifyError{}, "h")), 5},
+		"unsigned":               {step(&signing.VerifyError{Unsigned: true}), 9},
+		"both":                   {step(errors.Join(&signing.VerifyError{Unsigned: true}, &signing.VerifyError{})), 5},
 		"own timeout":            {step(&timeoutError{time.Second}), 8},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -63,10 +63,10 @@ func TestSavedPlan(t *testing.T) {
 		}, append([]string{"apply"}, args...)...)
 	}
 	hint := "  hint: take the plan from where it was made, or sign it there: strake plan --out FILE --sign-key KEY\n"
-	expect(t, called{code: 5, stderr: "strake: plan plan.json: it isn't signed, and a signature by cosign.pub is required\n" + hint}, "apply", "plan.json", "--verify-key", "cosign.pub")
+	expect(t, called{code: 9, stderr: "strake: plan plan.json: it isn't signed, and a signature by cosign.pub is required\n" + hint}, "apply", "plan.json", "--verify-key", "cosign.pub")
 	expect(t, called{code: 5, stderr: "strake: plan signed.json: none of its signatures is by other.pub\n" + hint}, "apply", "signed.json", "--verify-key", "other.pub")
 	got := callHere(t.Context(), map[string]string{"STRAKE_VERIFY_KEY": "cosign.pub"}, "apply", "plan.json")
-	if got.code != 5 {
+	if got.code != 9 {
 		t.Errorf("the key of the environment is not required: %+v", got)
 	}
 	data, err := os.ReadFile("plan.json")

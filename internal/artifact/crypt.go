@@ -13,8 +13,15 @@ import (
 	"strake.dev/strake/stages"
 )
 
+type (
+	// A Recipient is whom is encrypted for: a public key of age.
+	Recipient = age.Recipient
+	// An Identity decrypts: a private key of age.
+	Identity = age.Identity
+)
+
 // Recipients reads a file with public keys of age, one a line.
-func Recipients(path string) ([]age.Recipient, error) {
+func Recipients(path string) ([]Recipient, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -28,7 +35,7 @@ func Recipients(path string) ([]age.Recipient, error) {
 }
 
 // Identities reads a file with private keys of age, as age-keygen writes it. Errors quote nothing of it.
-func Identities(path string) ([]age.Identity, error) {
+func Identities(path string) ([]Identity, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -42,7 +49,7 @@ func Identities(path string) ([]age.Identity, error) {
 }
 
 // Encrypt encrypts manifests as a whole, in age's form for texts.
-func Encrypt(text []byte, recipients []age.Recipient) ([]byte, error) {
+func Encrypt(text []byte, recipients []Recipient) ([]byte, error) {
 	var b bytes.Buffer
 	armored := armor.NewWriter(&b)
 	w, err := age.Encrypt(armored, recipients...)
@@ -59,7 +66,7 @@ func Encrypt(text []byte, recipients []age.Recipient) ([]byte, error) {
 }
 
 // decrypt returns the plain text of what Encrypt made.
-func decrypt(text []byte, identities []age.Identity) ([]byte, error) {
+func decrypt(text []byte, identities []Identity) ([]byte, error) {
 	if len(identities) == 0 {
 		return nil, stages.WithHint(errors.New("the content is encrypted"), "give the file with a private key with --age-identities")
 	}

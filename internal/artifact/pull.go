@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/age"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -57,7 +56,7 @@ type Options struct {
 	// Verify, if not nil, is asked about the artifact's digest before anything but that is taken from it.
 	Verify func(context.Context, name.Digest) error
 	// Identities decrypt what is encrypted.
-	Identities []age.Identity
+	Identities []Identity
 }
 
 // Pull reads an artifact. The tag is resolved once; what is verified and read is what it named then.
@@ -94,12 +93,21 @@ func Resolve(ctx context.Context, client *registry.Client, ref name.Reference) (
 func explain(url string, err error) error {
 	switch {
 	case registry.NotFound(err):
-		return stages.WithHint(fmt.Errorf("%s: there is no such artifact", url), "strake artifact list shows the tags of a repository")
+		return stages.WithHint(&missingError{url, err}, "strake artifact list shows the tags of a repository")
 	case registry.Denied(err):
 		return stages.WithHint(fmt.Errorf("%s: %w", url, err), "log in with docker login: credentials are taken from DOCKER_CONFIG")
 	}
 	return fmt.Errorf("%s: %w", url, err)
 }
+
+// A missingError says that a registry doesn't have something.
+type missingError struct {
+	what  string
+	cause error
+}
+
+func (e *missingError) Error() string { return e.what + ": there is no such artifact" }
+func (e *missingError) Unwrap() error { return e.cause }
 
 func (a *Artifact) read(desc *remote.Descriptor, opts Options) error {
 	switch {
@@ -193,6 +201,9 @@ func (a *Artifact) readKustomizer(image v1.Image, manifest *v1.Manifest, opts Op
 	}
 	if !matches {
 		return fmt.Errorf("the content doesn't have the checksum %s that the artifact says", a.Checksum)
+	}
+	if text, err = decryptSecrets(text, opts.Identities); err != nil {
+		return err
 	}
 	a.Files = map[string][]byte{contentFile: text}
 	for _, l := range manifest.Layers[1:] {

@@ -20,7 +20,7 @@ type Places struct{ lines map[stages.ObjectRef]int }
 func Locate(manifests []byte) *Places {
 	p := &Places{lines: map[stages.ObjectRef]int{}}
 	first := 1
-	for doc := range documents(manifests) {
+	for doc := range Documents(manifests) {
 		var n yaml.Node
 		if err := yaml.Unmarshal(doc, &n); err == nil && len(n.Content) == 1 {
 			p.add(n.Content[0], first-1, "", "")
@@ -30,9 +30,9 @@ func Locate(manifests []byte) *Places {
 	return p
 }
 
-// documents splits a stream before each line that begins a document, which “---” does wherever it stands
+// Documents splits a stream before each line that begins a document, which “---” does wherever it stands
 // in the first column (YAML 1.2.2, 9.1.2).
-func documents(stream []byte) func(func([]byte) bool) {
+func Documents(stream []byte) func(func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		start, at := 0, 0
 		for line := range bytes.Lines(stream) {

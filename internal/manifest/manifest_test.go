@@ -108,7 +108,7 @@ func FuzzLocate(f *testing.F) {
 
 func collect(data []byte) [][]byte {
 	var all [][]byte
-	for d := range documents(data) {
+	for d := range Documents(data) {
 		all = append(all, d)
 	}
 	return all

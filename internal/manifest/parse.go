@@ -27,7 +27,7 @@ func Parse(name string, stream []byte) ([]*unstructured.Unstructured, error) {
 	}
 	var docs []document
 	line := 1
-	for text := range documents(stream) {
+	for text := range Documents(stream) {
 		docs = append(docs, document{text: text, line: line})
 		line += bytes.Count(text, []byte("\n"))
 	}

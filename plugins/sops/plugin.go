@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"strake.dev/strake/internal/appvalues"
+	"strake.dev/strake/internal/sopsfile"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -88,7 +89,7 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 		if err != nil {
 			return stages.Result{}, err
 		}
-		plain, err := Decrypt(data, keys, job.Hide)
+		plain, err := sopsfile.Decrypt(data, keys, job.Hide)
 		if err != nil {
 			return stages.Result{}, fmt.Errorf("%s: %w", name, err)
 		}
@@ -99,10 +100,10 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 }
 
 // keys reads the private keys, all values of the Secret in order of its keys.
-func (s *step) keys(ctx context.Context, job *stages.Job) (Keys, error) {
-	source, field, parse := s.config.Age, "age", ageKeys
+func (s *step) keys(ctx context.Context, job *stages.Job) (sopsfile.Keys, error) {
+	source, field, parse := s.config.Age, "age", sopsfile.AgeKeys
 	if source == nil {
-		source, field, parse = s.config.PGP, "pgp", pgpKeys
+		source, field, parse = s.config.PGP, "pgp", sopsfile.PGPKeys
 	}
 	where := fmt.Sprintf("%s.privateKeysSecretRef: Secret %s", field, source.PrivateKeysSecretRef.Name)
 	data, err := job.Objects.Secret(ctx, source.PrivateKeysSecretRef.Name)
@@ -111,7 +112,7 @@ func (s *step) keys(ctx context.Context, job *stages.Job) (Keys, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
-	var all []keyring
+	var all []sopsfile.Keyring
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		found, err := parse(data[key])
 		if err != nil {

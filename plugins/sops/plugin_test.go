@@ -3,15 +3,34 @@ package sops
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"filippo.io/age"
+
+	"strake.dev/strake/internal/sopsfile"
 	"strake.dev/strake/stages"
 	"strake.dev/strake/stages/stagetest"
 )
 
+// newAge makes a key, as the text of its file and as a recipient.
+func newAge(t *testing.T) (string, age.Recipient) {
+	t.Helper()
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "# created: today\n" + id.String() + "\n", id.Recipient()
+}
+
 func TestConformance(t *testing.T) {
-	secret, rule := newAge(t)
+	secret, recipient := newAge(t)
 	other, _ := newAge(t)
-	encrypted, plainText := encrypt(t, "password: open-sesame\n", []string{"SOPS_AGE_KEY=" + secret}, rule)
+	const plainText = "password: open-sesame\n"
+	sealed, err := sopsfile.Encrypt([]byte(plainText), "^password$", []age.Recipient{recipient}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted := string(sealed)
 	objects := stagetest.Objects{Secrets: map[string]map[string]string{
 		"keys": {"a.txt": other, "b.txt": secret}, "wrong": {"a.txt": other}, "text": {"a.txt": "no key at all"},
 	}}

@@ -41,14 +41,19 @@ func (f *remoteFlags) addCluster(flags *pflag.FlagSet) {
 	fromEnv(flags, "context", "STRAKE_CONTEXT")
 }
 
-func (f *remoteFlags) add(flags *pflag.FlagSet) {
-	f.addCluster(flags)
+// addRegistry adds the flags of commands that only talk to registries.
+func (f *remoteFlags) addRegistry(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.mirrors, "registry-mirror", nil, "ask a mirror before a registry: `HOST=MIRROR`, such as docker.io=mirror.example.com (repeatable)")
 	fromEnv(flags, "registry-mirror", "STRAKE_REGISTRY_MIRRORS")
 	flags.StringArrayVar(&f.cas, "registry-ca-cert-path", nil, "trust registries by the CA certificates of a PEM `FILE` too, besides the system's (repeatable)")
 	fromEnv(flags, "registry-ca-cert-path", "STRAKE_REGISTRY_CA_CERT_PATH")
 	flags.StringArrayVar(&f.plain, "registry-plain-http", nil, "speak plain HTTP with the registry at `HOST` or HOST:PORT (repeatable)")
 	fromEnv(flags, "registry-plain-http", "STRAKE_REGISTRY_PLAIN_HTTP")
+}
+
+func (f *remoteFlags) add(flags *pflag.FlagSet) {
+	f.addCluster(flags)
+	f.addRegistry(flags)
 	flags.StringVar(&f.buildkit, "buildkit-addr", "", "`ADDRESS` of the BuildKit daemon for Apps that name none, or several addresses separated by commas; before BUILDKIT_HOST")
 	fromEnv(flags, "buildkit-addr", "STRAKE_BUILDKIT_ADDR")
 	flags.StringVar(&f.tlsDir, "buildkit-tls-dir", "", "`FOLDER` with ca.pem, cert.pem and key.pem for BuildKit daemons at tcp:// addresses")

@@ -57,7 +57,7 @@ func newRootCommand(t *tool) *cobra.Command {
 		newRunCommand(t), newPlanCommand(t), newApplyCommand(t), newRenderCommand(t), newBuildCommand(t),
 		newDeleteCommand(t), newInspectCommand(t), newHistoryCommand(t), newRollbackCommand(t), newAppsCommand(t), newValidateCommand(t),
 		newLockCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
-		newHookCommand(t), newKbldToolCommand(t),
+		newHookCommand(t), newKbldToolCommand(t), newArtifactCommand(t),
 	)
 	for _, n := range namesakes {
 		root.AddCommand(newNamesakeCommand(t, n))

@@ -1,4 +1,4 @@
-package sops
+package sopsfile
 
 import (
 	"bytes"
@@ -16,10 +16,10 @@ import (
 )
 
 // Keys are private keys. Any one of them may be that of a file.
-type Keys []keyring
+type Keys []Keyring
 
-// A keyring opens what a file says of its data key.
-type keyring interface {
+// A Keyring is one or several private keys. It opens what a file says of its data key.
+type Keyring interface {
 	// open returns the data key of a file, errNoKey if none of the keys is one of the file's.
 	open(m *metadata) ([]byte, error)
 }
@@ -40,8 +40,11 @@ func (k Keys) open(m *metadata) ([]byte, error) {
 
 type ageRing []age.Identity
 
-// ageKeys reads a file of age keys.
-func ageKeys(data []byte) (keyring, error) {
+// AgeIdentities are keys of age that were read already.
+func AgeIdentities(identities []age.Identity) Keyring { return ageRing(identities) }
+
+// AgeKeys reads a file of age keys.
+func AgeKeys(data []byte) (Keyring, error) {
 	found, err := age.ParseIdentities(bytes.NewReader(data))
 	if err != nil {
 		// The library's error may quote the key.
@@ -66,8 +69,8 @@ func (r ageRing) open(m *metadata) ([]byte, error) {
 
 type pgpRing openpgp.EntityList
 
-// pgpKeys reads armored private keys, one or several blocks.
-func pgpKeys(data []byte) (keyring, error) {
+// PGPKeys reads armored private keys, one or several blocks.
+func PGPKeys(data []byte) (Keyring, error) {
 	var all openpgp.EntityList
 	const begin = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
 	for _, block := range strings.Split(string(data), begin)[1:] {

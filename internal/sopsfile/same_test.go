@@ -1,4 +1,4 @@
-package sops
+package sopsfile
 
 import (
 	"bytes"
@@ -118,7 +118,7 @@ func encrypt(t *testing.T, text string, env []string, rule ...string) (encrypted
 func TestSameAsSops(t *testing.T) {
 	secret, rule := newAge(t)
 	other, otherRule := newAge(t)
-	ring, err := ageKeys([]byte(secret))
+	ring, err := AgeKeys([]byte(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestSameAsSopsWithPGP(t *testing.T) {
 	secret, home, rule := newPGP(t)
 	otherSecret, _, _ := newPGP(t)
 	encrypted, want := encrypt(t, plain, []string{"GNUPGHOME=" + home}, rule)
-	both, err := pgpKeys([]byte(otherSecret + "\n" + secret))
+	both, err := PGPKeys([]byte(otherSecret + "\n" + secret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestSameAsSopsWithPGP(t *testing.T) {
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("output differs (-sops +strake):\n%s", diff)
 	}
-	wrong, err := pgpKeys([]byte(otherSecret))
+	wrong, err := PGPKeys([]byte(otherSecret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestSameAsSopsWithPGP(t *testing.T) {
 
 func TestDamagedFiles(t *testing.T) {
 	secret, rule := newAge(t)
-	ring, err := ageKeys([]byte(secret))
+	ring, err := AgeKeys([]byte(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func FuzzDecrypt(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	ring, err := ageKeys([]byte(id.String()))
+	ring, err := AgeKeys([]byte(id.String()))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -230,6 +230,7 @@ func asPipeline(file *schema.File, plugins *stages.Registry) (*schema.Pipeline, 
 	c.entries(stages.Verify, app.Spec.Verify)
 	c.entries(stages.Template, app.Spec.Template)
 	c.entries(stages.Build, app.Spec.Build)
+	c.entries(stages.Publish, app.Spec.Publish)
 	c.entries(stages.Deploy, app.Spec.Deploy)
 	pipe.Spec.Stages = c.steps
 	return pipe, c.found.Err()

@@ -255,8 +255,8 @@ func (r *run) steps(ctx context.Context) error {
 	}
 	settled := false
 	for i, s := range now {
-		// Everything is resolved before the first deploy step, or with the last step.
-		if s.Stage == stages.Deploy && !settled {
+		// Everything is resolved before the first step that uses it, or with the last step.
+		if stages.Build.Before(s.Stage) && !settled {
 			settled = true
 			if err := r.settleLock(len(before) + i); err != nil {
 				return err
@@ -323,7 +323,7 @@ func (r *run) check(ctx context.Context, steps []Step) error {
 // references have run. done counts the steps of the plan that have.
 func (r *run) settleLock(done int) error {
 	for _, s := range r.plan.Steps[done:] {
-		if s.Stage != stages.Deploy {
+		if !stages.Build.Before(s.Stage) {
 			return nil // the run ends early: the lock isn't complete
 		}
 	}
@@ -354,7 +354,7 @@ func (r *run) job(s Step) *stages.Job {
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
-		Fetched: slices.Clone(r.newLock.Sources), Provisional: r.provisional,
+		Fetched: slices.Clone(r.newLock.Sources), Resolved: slices.Clone(r.newLock.Images), Before: r.plan.before(s), Provisional: r.provisional,
 		Origin: r.origin, Rendered: r.rendered, Limits: r.opts.Limits, Version: "strake " + r.opts.Version,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}
@@ -362,6 +362,18 @@ func (r *run) job(s Step) *stages.Job {
 		job.Temp, job.Cache = r.ws.temp, r.ws.cache
 	}
 	return job
+}
+
+// before lists the steps before one.
+func (p *Plan) before(s Step) []stages.StepRef {
+	var refs []stages.StepRef
+	for _, other := range p.Steps {
+		if other.Name == s.Name {
+			break
+		}
+		refs = append(refs, stages.StepRef{Name: other.Name, Stage: other.Stage, Plugin: other.Plugin.Name, Version: other.Plugin.Version})
+	}
+	return refs
 }
 
 // localFiles are the files of strake's own that may lie among a local source's.

@@ -23,11 +23,11 @@ type SavedStep struct {
 	Saved     stages.Saved
 }
 
-// A NotBuiltError says that a plan can't be saved because images would have to be built first.
+// A NotBuiltError says that a plan can't be saved because images, or an artifact, have to be made first.
 type NotBuiltError struct{ Images []string }
 
 func (e *NotBuiltError) Error() string {
-	return "images have to be built before the plan can be saved: " + strings.Join(e.Images, ", ")
+	return "what the plan needs has to be built and published before it can be saved: " + strings.Join(e.Images, ", ")
 }
 
 // Save is Preview with plans in the report that [Plan.Apply] can carry out. Nothing must be left to be
@@ -65,7 +65,7 @@ func (r *run) save(ctx context.Context, s Step, job *stages.Job) ([]stages.Chang
 		}
 	}
 	if len(missing) > 0 {
-		return nil, stages.WithHint(&NotBuiltError{Images: missing}, "build them with strake build or strake run --until build, then make the plan")
+		return nil, stages.WithHint(&NotBuiltError{Images: missing}, "strake run --until publish does so; make the plan then")
 	}
 	saver, ok := s.step.(stages.Saver)
 	if !ok {

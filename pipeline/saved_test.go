@@ -238,7 +238,7 @@ func TestSavedPlanThatDoesNotCompile(t *testing.T) {
 
 func TestPlansThatCannotBeSaved(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"images":     {strings.Replace(deployedApp, "make: {}", "make: {pending: true}", 1), "images have to be built before the plan can be saved: r.io/web"},
+		"images":     {strings.Replace(deployedApp, "make: {}", "make: {pending: true}", 1), "what the plan needs has to be built and published before it can be saved: r.io/web"},
 		"plugin":     {strings.Replace(deployedApp, "put: {name: first}", "plain: {}", 1), "the plain plugin can't save a plan"},
 		"no deploy":  {head + "spec:\n  fetch: [{from: a}]\n", "there is no deploy step"},
 		"kubeconfig": {strings.Replace(deployedApp, "spec:", "spec:\n  cluster: {kubeconfigSecretRef: {name: s, key: k}}", 1) + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n", "a saved plan holds no credentials"},

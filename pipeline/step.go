@@ -219,6 +219,10 @@ func (r *run) merge(rec StepRecord, manifests stages.Manifests, file string) {
 	if !rec.SourceDate.IsZero() {
 		r.dates[rec.Folder] = rec.SourceDate
 	}
+	if rec.Stage == stages.Publish && rec.Origin.Source != "" {
+		// What is deployed is what was published.
+		r.origin = stages.Origin{}
+	}
 	r.origin = stages.Origin{
 		Source: list(r.origin.Source, rec.Origin.Source), Revision: list(r.origin.Revision, rec.Origin.Revision),
 	}

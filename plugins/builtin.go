@@ -7,6 +7,7 @@ import (
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/plugins/artifact"
 	"strake.dev/strake/plugins/cue"
 	"strake.dev/strake/plugins/helm"
 	"strake.dev/strake/plugins/kapp"
@@ -51,6 +52,7 @@ func Builtin(deps Deps) []stages.Plugin {
 			Registry: deps.Registry, Builder: deps.Builder, Record: deps.Images, ToolCommand: deps.ToolCommand,
 			UserAgent: deps.UserAgent, Rebuild: deps.Rebuild,
 		}),
+		artifact.Plugin(artifact.Deps{Registry: deps.Registry}),
 		kapp.Plugin(kapp.Deps{Cluster: deps.Cluster}),
 		ssa.Plugin(ssa.Deps{Cluster: deps.Cluster}),
 	}

@@ -63,6 +63,8 @@ type AppSpec struct {
 	Template []Entry `json:"template,omitempty"`
 	// Build replaces the images that manifests name by built or resolved ones.
 	Build []Entry `json:"build,omitempty"`
+	// Publish keeps the manifests in a registry.
+	Publish []Entry `json:"publish,omitempty"`
 	// Deploy brings the manifests to a cluster.
 	Deploy []Entry `json:"deploy,omitempty"`
 }

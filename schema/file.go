@@ -143,10 +143,12 @@ func (f *File) kappControllerOnly(doc *Node, apiVersion string) error {
 		d.Hint = fmt.Sprintf("use “template: [{kbld: {}}]”, or apiVersion: %s", APIVersion)
 		found = append(found, d)
 	}
-	if verify := doc.Get("spec").Get("verify"); verify != nil {
-		d := verify.Errorf("kapp-controller's App has no verify stage")
-		d.Hint = "use apiVersion: " + APIVersion
-		found = append(found, d)
+	for _, stage := range []string{"verify", "publish"} {
+		if entries := doc.Get("spec").Get(stage); entries != nil {
+			d := entries.Errorf("kapp-controller's App has no %s stage", stage)
+			d.Hint = "use apiVersion: " + APIVersion
+			found = append(found, d)
+		}
 	}
 	return found.Err()
 }

@@ -92,7 +92,7 @@ func TestLoadReportsProblems(t *testing.T) {
 		"unknown stage":   {appHead + "spec:\n  deploi: []\n", "app.yaml:5:3: spec.deploi: unknown field (did you mean deploy?)"},
 		"kapp-controller": {strings.Replace(appHead, "strake.dev", "kappctrl.k14s.io", 1) + "spec:\n  build: [{kbld: {}}]\n", "app.yaml:5:10: spec.build: kapp-controller's App has no build stage (use “template: [{kbld: {}}]”, or apiVersion: strake.dev/v1alpha1)"},
 		"bad base64":      {appHead + "spec: {}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: '%'}\n", "app.yaml:9:11: data.a: value is not base64 (put plain text under stringData)"},
-		"pipeline stage":  {"apiVersion: strake.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: p}\nspec:\n  stages:\n  - {name: a, stage: templat, uses: ytt}\n", `app.yaml:6:22: spec.stages[0].stage: expected one of fetch, verify, template, build, deploy, found "templat" (did you mean template?)`},
+		"pipeline stage":  {"apiVersion: strake.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: p}\nspec:\n  stages:\n  - {name: a, stage: templat, uses: ytt}\n", `app.yaml:6:22: spec.stages[0].stage: expected one of fetch, verify, template, build, publish, deploy, found "templat" (did you mean template?)`},
 		"same step name":  {"apiVersion: strake.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: p}\nspec:\n  stages:\n  - {name: a, stage: template, uses: ytt}\n  - {name: a, stage: template, uses: ytt}\n", `app.yaml:7:12: spec.stages[1].name: "a" names an earlier step already`},
 	}
 	for name, tt := range tests {

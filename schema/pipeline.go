@@ -39,7 +39,7 @@ type Step struct {
 	// Name is unique within the pipeline; events, errors and the run record use it.
 	Name string `json:"name" required:"true"`
 	// Stage is the contract under which the plugin runs.
-	Stage string `json:"stage" required:"true" enum:"fetch,verify,template,build,deploy"`
+	Stage string `json:"stage" required:"true" enum:"fetch,verify,template,build,publish,deploy"`
 	// Uses names the plugin.
 	Uses string `json:"uses" required:"true"`
 	// With is the plugin's configuration.

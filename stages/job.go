@@ -26,6 +26,10 @@ type Job struct {
 	// Fetched tells what the sources of the App's folder have resolved to, as far as it can be told. Only
 	// fetch steps before this one count.
 	Fetched []schema.LockedSource
+	// Resolved tells what the images of the manifests have resolved to so far.
+	Resolved []schema.LockedImage
+	// Before are the steps before this one.
+	Before []StepRef
 	// Provisional means that the manifests come from steps that were only planned, so that images may be in
 	// them that don't exist yet.
 	Provisional bool
@@ -70,6 +74,15 @@ type Job struct {
 	Transcript *Transcript
 	// Events is told what happens. It is never nil.
 	Events Observer
+}
+
+// A StepRef says what a step is made of.
+type StepRef struct {
+	Name   string `json:"name"`
+	Stage  Stage  `json:"stage"`
+	Plugin string `json:"plugin"`
+	// Version is the plugin's.
+	Version string `json:"version"`
 }
 
 // An App is what steps know of the App or Pipeline that they belong to.

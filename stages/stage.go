@@ -8,6 +8,7 @@ import "slices"
 //	verify    reads what the fetch steps have resolved to, or the manifests, and writes nothing
 //	template  reads the App's folder and the manifests so far, yields manifests
 //	build     reads manifests and the App's folder, pushes images, yields manifests
+//	publish   reads manifests, writes them to a registry
 //	deploy    reads manifests, writes to a cluster
 type Stage string
 
@@ -17,11 +18,12 @@ const (
 	Verify   Stage = "verify"
 	Template Stage = "template"
 	Build    Stage = "build"
+	Publish  Stage = "publish"
 	Deploy   Stage = "deploy"
 )
 
 // All lists the stages in the order in which an App runs them.
-func All() []Stage { return []Stage{Fetch, Verify, Template, Build, Deploy} }
+func All() []Stage { return []Stage{Fetch, Verify, Template, Build, Publish, Deploy} }
 
 // Before tells whether an App runs s before other.
 func (s Stage) Before(other Stage) bool {

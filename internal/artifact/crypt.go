@@ -27,9 +27,14 @@ func Recipients(path string) ([]Recipient, error) {
 		return nil, err
 	}
 	defer f.Close()
-	recipients, err := age.ParseRecipients(f)
+	return ParseRecipients(path, f)
+}
+
+// ParseRecipients reads public keys of age, one a line. The name is for errors.
+func ParseRecipients(name string, r io.Reader) ([]Recipient, error) {
+	recipients, err := age.ParseRecipients(r)
 	if err != nil {
-		return nil, stages.WithHint(fmt.Errorf("%s: %w", path, err), "expected public keys as age-keygen -y prints them, one a line: age1…")
+		return nil, stages.WithHint(fmt.Errorf("%s: %w", name, err), "expected public keys as age-keygen -y prints them, one a line: age1…")
 	}
 	return recipients, nil
 }

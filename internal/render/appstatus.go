@@ -100,6 +100,8 @@ func (s *AppStatus) stage(stage stages.Stage) (status **AppStageStatus, what str
 		return &s.Fetch, "Verifying signatures"
 	case stages.Template, stages.Build:
 		return &s.Template, "Templating dir"
+	case stages.Publish:
+		return &s.Template, "Publishing manifests"
 	case stages.Deploy:
 		return &s.Deploy, "Deploying"
 	default:

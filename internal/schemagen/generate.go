@@ -79,10 +79,11 @@ func (g *generator) app() (*jsonschema.Schema, error) {
 		}
 		list.Items = &jsonschema.Schema{Ref: "#/$defs/" + name}
 	}
-	// kapp-controller's own App has no build stage and no verify stage.
+	// kapp-controller's own App has fewer stages.
 	g.defs["App"].If = with("apiVersion", constant(schema.KappControllerGroup))
 	none := properties("build", jsonschema.FalseSchema)
 	none.Properties.Set("verify", jsonschema.FalseSchema)
+	none.Properties.Set("publish", jsonschema.FalseSchema)
 	g.defs["App"].Then = properties("spec", none)
 	return root, nil
 }

@@ -105,7 +105,7 @@ func TestRefusedPlan(t *testing.T) {
 
 func TestPlanThatCannotBeSaved(t *testing.T) {
 	inHere(t, app("built", twoChanges))
-	expect(t, called{code: 1, stderr: "strake: deploy-put (app.yaml:12:5): images have to be built before the plan can be saved: app\n  hint: build them with strake build or strake run --until build, then make the plan\n"},
+	expect(t, called{code: 1, stderr: "strake: deploy-put (app.yaml:12:5): what the plan needs has to be built and published before it can be saved: app\n  hint: strake run --until publish does so; make the plan then\n"},
 		"plan", "--out", "plan.json", "--progress=none")
 	if _, err := os.Stat("plan.json"); err == nil {
 		t.Error("a plan was saved")

@@ -196,7 +196,7 @@ func (c *Client) List(ctx context.Context, repo name.Repository) ([]string, erro
 // what the repository doesn't have of it. One with a subject becomes one of its referrers, also where the
 // registry doesn't keep account of these by itself.
 func (c *Client) Push(ctx context.Context, ref name.Reference, t remote.Taggable) error {
-	_, err := with(c.session, ref.Context(), func(p peer) (struct{}, error) { return struct{}{}, p.Pusher.Push(ctx, ref, t) })
+	_, err := with(c.session, ref.Context(), func(p peer) (struct{}, error) { return struct{}{}, p.Push(ctx, ref, t) })
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -47,26 +46,13 @@ func (c *Client) Summary(ctx context.Context, ref name.Reference) (Summary, erro
 			return got.Manifest, nil
 		}
 		return each(c, digest, func(p *remote.Puller, ref name.Reference) ([]byte, error) {
-			return blob(ctx, p, ref.Context().Digest(want.Digest.String()))
+			return blob(ctx, p, ref.Context().Digest(want.Digest.String()), maxConfig)
 		})
 	})
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", ref.Name(), err)
 	}
 	return s, nil
-}
-
-func blob(ctx context.Context, p *remote.Puller, digest name.Digest) ([]byte, error) {
-	layer, err := p.Layer(ctx, digest)
-	if err != nil {
-		return nil, err
-	}
-	r, err := layer.Compressed()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, maxConfig))
 }
 
 // Summarize sums up an image or index. read returns the content of a manifest or configuration.

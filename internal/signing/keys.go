@@ -7,6 +7,8 @@ package signing
 import (
 	"bytes"
 	"crypto"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -24,12 +26,16 @@ import (
 const maxKey = 1 << 16
 
 // A Signer signs with a private key.
-type Signer struct{ signer signature.Signer }
+type Signer struct {
+	signer signature.Signer
+	path   string
+}
 
 // A Verifier checks signatures with a public key.
 type Verifier struct {
 	verifier signature.Verifier
 	path     string
+	hint     string
 }
 
 // Password returns the password of private keys that the environment has, if it has one: that of
@@ -78,12 +84,22 @@ func LoadSigner(path string, password func() ([]byte, bool)) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", path, err)
 	}
-	return &Signer{signer: signer}, nil
+	return &Signer{signer: signer, path: path}, nil
 }
 
 // LoadVerifier reads a public key.
 func LoadVerifier(path string) (*Verifier, error) {
-	text, kind, err := readPEM(path)
+	text, err := readKey(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifier(path, text)
+}
+
+// ParseVerifier reads the text of a public key. The name is that of the file, or whatever messages are to
+// call it.
+func ParseVerifier(path string, text []byte) (*Verifier, error) {
+	kind, err := pemType(path, text)
 	if err != nil {
 		return nil, err
 	}
@@ -95,30 +111,64 @@ func LoadVerifier(path string) (*Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", path, err)
 	}
+	return newVerifier(path, public)
+}
+
+func newVerifier(path string, public crypto.PublicKey) (*Verifier, error) {
 	verifier, err := signature.LoadVerifier(public, crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", path, err)
 	}
-	return &Verifier{verifier: verifier, path: path}, nil
+	der, err := cryptoutils.MarshalPublicKeyToDER(public)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", path, err)
+	}
+	sum := sha256.Sum256(der)
+	return &Verifier{verifier: verifier, path: path, hint: base64.StdEncoding.EncodeToString(sum[:])}, nil
+}
+
+// String names the key: by its file, if it is from one.
+func (v *Verifier) String() string { return v.path }
+
+// Hint tells which key it is, as cosign does: by the SHA-256 of its PKIX form, in base64.
+func (v *Verifier) Hint() string { return v.hint }
+
+// Signed tells whether a signature of a message is the key's.
+func (v *Verifier) Signed(message, sig []byte) bool {
+	return v.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil
 }
 
 // readPEM returns the text of a file with a key and the type of its block.
 func readPEM(path string) (text []byte, kind string, err error) {
+	if text, err = readKey(path); err != nil {
+		return nil, "", err
+	}
+	kind, err = pemType(path, text)
+	return text, kind, err
+}
+
+func readKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, "", fmt.Errorf("key %s: %w", path, reason(err))
+		return nil, fmt.Errorf("key %s: %w", path, reason(err))
 	}
 	if info.Mode().IsRegular() && info.Size() > maxKey {
-		return nil, "", fmt.Errorf("key %s: expected a key, found %d bytes", path, info.Size())
+		return nil, fmt.Errorf("key %s: expected a key, found %d bytes", path, info.Size())
 	}
-	if text, err = os.ReadFile(path); err != nil {
-		return nil, "", fmt.Errorf("key %s: %w", path, reason(err))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", path, reason(err))
 	}
+	return text, nil
+}
+
+// pemType returns the type of the only block of a key's text.
+func pemType(path string, text []byte) (string, error) {
 	block, rest := pem.Decode(text)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, "", fmt.Errorf("key %s: expected one key in PEM, as cosign generate-key-pair makes it", path)
+		return "", fmt.Errorf("key %s: expected one key in PEM, as cosign generate-key-pair makes it", path)
 	}
-	return text, block.Type, nil
+	return block.Type, nil
 }
 
 // reason leaves the path out of an error of the file system.
@@ -127,6 +177,15 @@ func reason(err error) error {
 		return path.Err
 	}
 	return err
+}
+
+// Verifier returns what checks the signer's own signatures.
+func (s *Signer) Verifier() (*Verifier, error) {
+	public, err := s.signer.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	return newVerifier(s.path, public)
 }
 
 // Sign returns the signature of a message.
@@ -140,9 +199,7 @@ func (v *Verifier) Verify(what string, message []byte, signatures ...[]byte) err
 	if len(signatures) == 0 {
 		return &VerifyError{What: what, Unsigned: true, Reason: "it isn't signed, and a signature by " + v.path + " is required"}
 	}
-	if !slices.ContainsFunc(signatures, func(sig []byte) bool {
-		return v.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil
-	}) {
+	if !slices.ContainsFunc(signatures, func(sig []byte) bool { return v.Signed(message, sig) }) {
 		return &VerifyError{What: what, Reason: "none of its signatures is by " + v.path}
 	}
 	return nil

@@ -33,7 +33,7 @@ that has changed is listed (exit code 6). A plan without changes asks the
 cluster nothing.
 
 With --verify-key, a plan that isn't signed by that key is refused (exit
-code 5) before the cluster is asked anything.`,
+code 5, or 9 if it has no signature at all) before the cluster is asked anything.`,
 		Example: `  strake plan -f app.yaml --out plan.json --sign-key cosign.key
   strake apply plan.json --verify-key cosign.pub`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -18,6 +18,7 @@ DOCKER_CONFIG, as docker login leaves them.`,
 	cmd.AddCommand(
 		newArtifactPushCommand(t), newArtifactPullCommand(t), newArtifactTagCommand(t), newArtifactListCommand(t),
 		newArtifactInspectCommand(t), newArtifactDiffCommand(t), newArtifactCopyCommand(t),
+		newArtifactSignCommand(t), newArtifactVerifyCommand(t), newArtifactGenerateKeyPairCommand(t),
 	)
 	return cmd
 }

@@ -34,6 +34,8 @@ type Options struct {
 	From, Until stages.Stage
 	// Limits are what deploy steps may do.
 	Limits stages.Limits
+	// Unchanged lets deploy steps tell also of objects that they leave as they are.
+	Unchanged bool
 	// Values are the values of --set.
 	Values map[string]string
 	// Cluster finds the Secrets and ConfigMaps that are not in the file.
@@ -355,7 +357,7 @@ func (r *run) job(s Step) *stages.Job {
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
 		Fetched: slices.Clone(r.newLock.Sources), Resolved: slices.Clone(r.newLock.Images), Before: r.plan.before(s), Provisional: r.provisional,
-		Origin: r.origin, Rendered: r.rendered, Limits: r.opts.Limits, Version: "strake " + r.opts.Version,
+		Origin: r.origin, Rendered: r.rendered, Limits: r.opts.Limits, Unchanged: r.opts.Unchanged, Version: "strake " + r.opts.Version,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}
 	if r.ws != nil {

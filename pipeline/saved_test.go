@@ -158,7 +158,7 @@ func TestOriginOfManifests(t *testing.T) {
 	plan := compile(t, f.log, strings.Replace(deployedApp, ", {put: {name: second, nothing: true}}", "", 1))
 	for range 2 {
 		report, err := plan.Run(t.Context(), f.opts)
-		if err != nil || report.Origin != (stages.Origin{Source: "a,b,c", Revision: "1,2"}) {
+		if err != nil || !report.Origin.Equal(stages.Origin{Source: "a,b,c", Revision: "1,2"}) {
 			t.Errorf("origin %+v, %v", report.Origin, err)
 		}
 		calls := f.log.take()

@@ -225,6 +225,7 @@ func (r *run) merge(rec StepRecord, manifests stages.Manifests, file string) {
 	}
 	r.origin = stages.Origin{
 		Source: list(r.origin.Source, rec.Origin.Source), Revision: list(r.origin.Revision, rec.Origin.Revision),
+		Artifacts: slices.Concat(r.origin.Artifacts, rec.Origin.Artifacts),
 	}
 	r.newLock.Images = append(r.newLock.Images, rec.Images...)
 	if manifests != nil {

@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -151,6 +152,13 @@ type Origin struct {
 	Source string `json:"source,omitempty"`
 	// Revision is the commit or digest of it.
 	Revision string `json:"revision,omitempty"`
+	// Artifacts are the OCI artifacts that the manifests were pulled from, as repository@digest.
+	Artifacts []string `json:"artifacts,omitempty"`
+}
+
+// Equal tells whether both say the same.
+func (o Origin) Equal(other Origin) bool {
+	return o.Source == other.Source && o.Revision == other.Revision && slices.Equal(o.Artifacts, other.Artifacts)
 }
 
 // A DeployedApp is one app that a cluster has, whoever deployed it.

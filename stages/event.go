@@ -18,6 +18,8 @@ const (
 	Warning      = "warning"
 	ChangeMade   = "change"
 	ImageFinal   = "image"
+	// Waiting means that a deploy step has made its changes and waits until all of it is ready.
+	Waiting = "waiting"
 )
 
 // An Event is plain data about what happens in a run. The engine fills in Time, Step and Stage.

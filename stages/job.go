@@ -68,6 +68,9 @@ type Job struct {
 	Rendered string
 	// Limits are what the user lets a deploy step do.
 	Limits Limits
+	// Unchanged asks deploy steps to tell also of objects that they leave as they are, by changes with
+	// the op noop.
+	Unchanged bool
 	// Version names strake and its version, for records of deploys.
 	Version string
 	// Transcript, if not nil, gets what a deploying tool prints by itself.

@@ -8,8 +8,6 @@ import (
 
 	fluxssa "github.com/fluxcd/pkg/ssa"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"strake.dev/strake/stages"
 )
 
 // remake is how often the library looks whether an object that is made anew is gone.
@@ -43,7 +41,11 @@ func (s *session) all(n int, f func(int) error) error {
 
 // apply writes an object if that has to be.
 func (s *session) apply(i *item) error {
-	if i.change.op == opNone || s.client.of(i.id()).written != nil {
+	switch {
+	case i.change.op == opNone:
+		s.order.tell(i.place, s.unchanged(i))
+		return nil
+	case s.client.of(i.id()).written != nil:
 		return nil
 	}
 	if i.live != nil && i.live.GetDeletionTimestamp() != nil {
@@ -65,10 +67,10 @@ func (s *session) apply(i *item) error {
 	if len(set.Entries) == 1 && set.Entries[0].Action == fluxssa.UnchangedAction {
 		// Only where it couldn't be tried out before.
 		i.change = change{op: opNone}
+		s.order.tell(i.place, s.unchanged(i))
 		return nil
 	}
-	told := i.told()
-	s.job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &told})
+	s.order.tell(i.place, i.told())
 	return nil
 }
 

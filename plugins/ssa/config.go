@@ -31,6 +31,8 @@ type Config struct {
 	Conflicts string `json:"conflicts,omitempty" enum:"force,fail"`
 	// TakeOver takes over objects that belong to another inventory or to an app of kapp.
 	TakeOver bool `json:"takeOver,omitempty"`
+	// CreateNamespace makes the namespace of the inventory if it isn't there. It isn't deleted with the app.
+	CreateNamespace bool `json:"createNamespace,omitempty"`
 	// DriftIgnore names fields that others set: they are written when an object is made, and left alone
 	// from then on.
 	DriftIgnore []DriftIgnore `json:"driftIgnore,omitempty"`
@@ -126,7 +128,7 @@ func (c Config) ignoreRules() []jsondiff.IgnoreRule {
 
 // text names all that the configuration has to do with what is written.
 func (c Config) text() string {
-	c.Wait, c.WaitTimeout = false, 0
+	c.Wait, c.WaitTimeout, c.CreateNamespace = false, 0, false
 	var rules []string
 	for _, d := range c.DriftIgnore {
 		rules = append(rules, fmt.Sprintf("%q %+v", d.Paths, d.Target))

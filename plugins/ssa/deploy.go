@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -24,7 +25,7 @@ func (s *session) deploy(saved *stages.Saved) (stages.Result, error) {
 		return stages.Result{}, err
 	}
 	if saved == nil && s.settled(v) {
-		return skipped(v), nil
+		return s.skipped(v), nil
 	}
 	locked, err := s.lock(v)
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *session) deploy(saved *stages.Saved) (stages.Result, error) {
 			}
 		}
 		if !v.writes() {
-			return skipped(v), s.confirm(v)
+			return s.skipped(v), s.confirm(v)
 		}
 		inv, err := s.reserve(v)
 		switch {
@@ -56,13 +57,17 @@ func (s *session) deploy(saved *stages.Saved) (stages.Result, error) {
 	}
 }
 
-func skipped(v *view) stages.Result {
+func (s *session) skipped(v *view) stages.Result {
+	s.nothing(v)
 	return stages.Result{Skipped: fmt.Sprintf("nothing to apply: %s up to date", count(len(v.items), "object is", "objects are"))}
 }
 
 // settled tells whether there is nothing to do, and nothing to be written down either.
 func (s *session) settled(v *view) bool {
-	return !v.writes() && (len(v.items) == 0 || v.inv.record.Outcome == revisions.Succeeded && v.allLeft())
+	if v.writes() || len(v.items) > 0 && (v.inv.record.Outcome != revisions.Succeeded || !v.allLeft()) {
+		return false
+	}
+	return v.inv.stored == nil || v.inv.origin.Equal(s.job.Origin) && (!s.config.Wait || len(goalsOf(v.items)) == 0)
 }
 
 // allLeft tells whether all objects are known to be as the last deploy has left them.
@@ -82,6 +87,7 @@ func (s *session) confirm(v *view) error {
 // reserve stores an inventory of all that was deployed and of all that is about to be, before anything
 // is touched.
 func (s *session) reserve(v *view) (*inventory, error) {
+	s.order = newSequence(s.job.Events, len(v.items))
 	if v.recordLater {
 		if err := s.makeNamespace(v); err != nil {
 			return nil, err
@@ -138,6 +144,19 @@ func (s *session) union(v *view) *inventory {
 
 // makeChanges writes, prunes and waits.
 func (s *session) makeChanges(v *view) error {
+	err := s.applyRanks(v)
+	s.order.flush()
+	if err != nil {
+		return err
+	}
+	if err := s.deleteAll(v.stale); err != nil {
+		return err
+	}
+	return s.waitReady(v.items)
+}
+
+// applyRanks writes the objects of one rank after the other.
+func (s *session) applyRanks(v *view) error {
 	for r, list := range byRank(v.items, (*item).id) {
 		if err := s.applyAll(list); err != nil {
 			return err
@@ -151,10 +170,7 @@ func (s *session) makeChanges(v *view) error {
 			}
 		}
 	}
-	if err := s.deleteAll(v.stale); err != nil {
-		return err
-	}
-	return s.waitReady(v.items)
+	return nil
 }
 
 // conclude narrows the inventory to what is there now, and records that all is as it should be.
@@ -170,7 +186,7 @@ func (s *session) conclude(v *view, inv *inventory) error {
 			delete(narrow.items, i)
 		}
 	}
-	narrow.record = record{By: s.job.Version, Digest: s.job.Manifests.Digest(), Outcome: revisions.Succeeded}
+	narrow.record = record{By: s.job.Version, Digest: s.job.Manifests.Digest(), Outcome: revisions.Succeeded, Ready: s.config.Wait}
 	var err error
 	if narrow.record.Proof, err = s.prove(v, inv.wrote()); err != nil {
 		return err
@@ -178,12 +194,18 @@ func (s *session) conclude(v *view, inv *inventory) error {
 	return s.write(narrow)
 }
 
-// makeNamespace makes the namespace of the inventory, which comes with the manifests: the inventory has
-// to be there before the first object, and can't be before its namespace.
+// makeNamespace makes the namespace of the inventory, which comes with the manifests or is to be made: the
+// inventory has to be there before the first object, and can't be before its namespace.
 func (s *session) makeNamespace(v *view) error {
 	n := slices.IndexFunc(v.items, func(i *item) bool { return isNamespace(i.want) && i.want.GetName() == s.place.Record })
 	if n < 0 {
-		return errors.New("the namespace of the inventory is gone")
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.place.Record}}
+		_, err := s.core.CoreV1().Namespaces().Create(s.ctx, ns, metav1.CreateOptions{FieldManager: s.config.FieldManager})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("namespace %s of the inventory: %w", s.place.Record, stopped(s.ctx, s.place.Cluster.Explain(err)))
+		}
+		stages.Log(s.job.Events, "namespace "+s.place.Record+" was made for the inventory")
+		return nil
 	}
 	if err := s.applyAll(v.items[n : n+1]); err != nil {
 		return err

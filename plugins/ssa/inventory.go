@@ -43,9 +43,8 @@ type inventory struct {
 	// items are the objects with the versions of their types, by id.
 	items map[id]string
 	// applied is when it was written.
-	applied   time.Time
-	origin    stages.Origin
-	artifacts []string
+	applied time.Time
+	origin  stages.Origin
 	// record is strake's own; empty if somebody else has written since.
 	record record
 	// stored is how it is in the cluster; nil if it isn't.
@@ -60,6 +59,8 @@ type record struct {
 	Digest string `json:"digest,omitempty"`
 	// Outcome is one of a revision's.
 	Outcome string `json:"outcome,omitempty"`
+	// Ready tells whether everything was waited for.
+	Ready bool `json:"ready,omitempty"`
 	// Proof is a [live.Proof]; empty unless all was well.
 	Proof string `json:"proof,omitempty"`
 	// Seal is a digest of what Kustomizer writes, by which a write of its is noticed.
@@ -102,9 +103,9 @@ func readInventory(m *corev1.ConfigMap) (*inventory, error) {
 		inv.items[id{o.GroupKind, o.Namespace, o.Name}] = r.Version
 	}
 	// What describes the inventory only is no reason to refuse it.
-	_ = json.Unmarshal([]byte(m.Data[artifactsKey]), &inv.artifacts)
 	inv.applied, _ = time.Parse(time.RFC3339, m.Annotations[appliedAnnotation])
 	inv.origin = stages.Origin{Source: m.Annotations[sourceAnnotation], Revision: m.Annotations[revAnnotation]}
+	_ = json.Unmarshal([]byte(m.Data[artifactsKey]), &inv.origin.Artifacts)
 	if err := json.Unmarshal([]byte(m.Data[recordKey]), &inv.record); err != nil || inv.record.Seal != seal(m) {
 		inv.record = record{}
 	}
@@ -150,8 +151,8 @@ func (inv *inventory) configMap(name, namespace string) (*corev1.ConfigMap, erro
 		return nil, err
 	}
 	data := map[string]string{resourcesKey: text, artifactsKey: ""}
-	if len(inv.artifacts) > 0 {
-		if data[artifactsKey], err = encode(inv.artifacts); err != nil {
+	if len(inv.origin.Artifacts) > 0 {
+		if data[artifactsKey], err = encode(inv.origin.Artifacts); err != nil {
 			return nil, err
 		}
 	}

@@ -2,12 +2,12 @@ package ssa
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	fluxssa "github.com/fluxcd/pkg/ssa"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +43,8 @@ type doomed struct {
 	ref  stages.ObjectRef
 	kind live.Kind
 	meta *live.Object
+	// place is that among all objects that are deleted.
+	place int
 	// reason says why; empty means that it is no longer in the manifests.
 	reason string
 }
@@ -72,8 +74,8 @@ func (s *session) look() (*view, error) {
 	if v.inv, err = s.inventory(); err != nil {
 		return nil, err
 	}
-	if len(v.items) == 0 && len(v.inv.items) > 0 && !s.job.Limits.AllowEmpty {
-		return nil, stages.WithHint(errors.New("the manifests hold no object: everything that is deployed would be deleted"),
+	if len(v.items) == 0 && len(v.inv.items) > 0 && s.config.Prune && !s.job.Limits.AllowEmpty {
+		return nil, stages.WithHint(&stages.RefusedError{Reasons: []string{"the manifests hold no object: everything that is deployed would be deleted"}},
 			"use “strake delete” for that, or allow it with --allow-empty")
 	}
 	found := &findings{places: manifest.Locate(s.job.Manifests), file: s.job.Rendered}
@@ -83,6 +85,9 @@ func (s *session) look() (*view, error) {
 	// What has no type can't be looked at.
 	known := slices.DeleteFunc(slices.Clone(v.items), func(i *item) bool { return i.kind == live.Kind{} && i.later == "" })
 	sorted(known)
+	for n, i := range known {
+		i.place = n
+	}
 	if err := s.prepare(known); err != nil {
 		return nil, err
 	}
@@ -187,6 +192,7 @@ func (s *session) compare(v *view, items []*item, have map[live.Key]live.Object,
 		}
 		if i.left = s.left(v, i, have); i.left != nil {
 			i.change = change{op: opNone}
+			i.ready = s.stillReady(v, i)
 			return nil
 		}
 		if found.has(i) {
@@ -201,11 +207,25 @@ func (s *session) compare(v *view, items []*item, have map[live.Key]live.Object,
 		if i.live != nil && !s.config.TakeOver {
 			if other := s.owner(i.live.GetLabels()); other != "" {
 				found.of(i, stages.WithHint(fmt.Errorf("%s belongs to %s already", i.name(), other),
-					"remove it from one of the two apps, or take it over: “takeOver: true”"))
+					"remove it from one of the two apps, or take it over: “takeOver: true”, --take-over"))
 			}
 		}
 		return err
 	})
+}
+
+// stillReady tells whether an object that is as it was left is known to be ready still. Only one whose status
+// has changed needs a look.
+func (s *session) stillReady(v *view, i *item) bool {
+	if !s.config.Wait || !v.inv.record.Ready || v.proof.Compare(*i.left) == live.Same {
+		return v.inv.record.Ready
+	}
+	o, err := s.dynamic.Resource(i.kind.GroupVersionResource).Namespace(i.want.GetNamespace()).Get(s.ctx, i.want.GetName(), metav1.GetOptions{})
+	if err != nil {
+		return false // the wait finds out why
+	}
+	result, err := status.Compute(o)
+	return err == nil && result.Status == status.CurrentStatus
 }
 
 // lookAt compares an object with the cluster's. One that isn't among the app's own is only read if the

@@ -26,6 +26,8 @@ type item struct {
 	kind live.Kind
 	// digest is that of want.
 	digest string
+	// place is that among all objects, in the library's order.
+	place int
 
 	// later says why it can't be tried out before the first write: its type or namespace comes with the
 	// manifests. It is empty for all others.
@@ -37,6 +39,8 @@ type item struct {
 	live *unstructured.Unstructured
 	// left is the metadata of an object that is as it was left.
 	left *live.Object
+	// ready means that it was so when it was left, and that nothing has been written to it since.
+	ready bool
 	// dry is what the server would make of it.
 	dry *unstructured.Unstructured
 }

@@ -188,12 +188,16 @@ const (
 )
 
 // namespaces finds namespaces that are missing or are going. Objects of those that come with the
-// manifests are for later. It tells whether the inventory's own namespace is one of these.
+// manifests are for later. It tells whether the inventory's own namespace has to be made first.
 func (s *session) namespaces(items []*item, found *findings) (recordLater bool, err error) {
-	made, users := map[string]bool{}, map[string][]*item{s.place.Record: nil}
+	// made are the namespaces that will be there when they are needed, with the reasons.
+	made, users := map[string]string{}, map[string][]*item{s.place.Record: nil}
+	if s.config.CreateNamespace {
+		made[s.place.Record] = "its namespace is made for the inventory"
+	}
 	for _, i := range items {
 		if isNamespace(i.want) {
-			made[i.want.GetName()] = true
+			made[i.want.GetName()] = "its namespace comes with the manifests"
 		}
 		if ns := i.want.GetNamespace(); ns != "" {
 			users[ns] = append(users[ns], i)
@@ -205,9 +209,9 @@ func (s *session) namespaces(items []*item, found *findings) (recordLater bool, 
 	}
 	for ns, using := range users {
 		state := states[ns]
-		if state == "" && made[ns] {
+		if state == "" && made[ns] != "" {
 			for _, i := range using {
-				i.later = "its namespace comes with the manifests"
+				i.later = made[ns]
 			}
 			recordLater = recordLater || ns == s.place.Record
 			continue
@@ -218,6 +222,9 @@ func (s *session) namespaces(items []*item, found *findings) (recordLater bool, 
 			problem, hint = "namespace "+ns+" is being deleted", "wait until the namespace is gone"
 		case "":
 			problem, hint = "namespace "+ns+" doesn't exist", "kubectl create namespace "+ns
+			if ns == s.place.Record {
+				hint += ", or have it made with createNamespace (--create-namespace)"
+			}
 		default:
 			continue
 		}

@@ -14,9 +14,14 @@ import (
 // deleteAll deletes objects, those of the highest rank first, and waits until they are gone if waiting
 // is wanted. Objects of a rank that others reconcile are waited for before these are deleted.
 func (s *session) deleteAll(objects []*doomed) error {
+	order := newSequence(s.job.Events, len(objects))
+	defer order.flush()
+	for n, d := range objects {
+		d.place = len(objects) - 1 - n
+	}
 	split := byRank(objects, func(d *doomed) id { return d.id })
 	for r, list := range slices.Backward(split[:]) {
-		if err := s.deleteRank(list); err != nil {
+		if err := s.all(len(list), func(n int) error { return s.deleteOne(list[n], order) }); err != nil {
 			return err
 		}
 		if !s.config.Wait && r != rankCustom {
@@ -33,12 +38,8 @@ func (s *session) deleteAll(objects []*doomed) error {
 	return nil
 }
 
-func (s *session) deleteRank(objects []*doomed) error {
-	return s.all(len(objects), func(n int) error { return s.deleteOne(objects[n]) })
-}
-
 // deleteOne deletes an object unless another has taken its place, or somebody else has taken it over.
-func (s *session) deleteOne(d *doomed) error {
+func (s *session) deleteOne(d *doomed, order *sequence) error {
 	api := s.dynamic.Resource(d.kind.GroupVersionResource).Namespace(d.id.namespace)
 	background := metav1.DeletePropagationBackground
 	uid, version := d.meta.UID, d.meta.ResourceVersion
@@ -51,6 +52,7 @@ func (s *session) deleteOne(d *doomed) error {
 		}
 		now, getErr := api.Get(s.ctx, d.id.name, metav1.GetOptions{})
 		if apierrors.IsNotFound(getErr) || getErr == nil && (now.GetUID() != uid || !s.own().Matches(labels.Set(now.GetLabels()))) {
+			order.tell(d.place, stages.Change{})
 			return nil
 		}
 		if getErr != nil {
@@ -60,14 +62,14 @@ func (s *session) deleteOne(d *doomed) error {
 	}
 	switch {
 	case apierrors.IsNotFound(err):
+		order.tell(d.place, stages.Change{})
 		return nil
 	case apierrors.IsForbidden(err):
 		return stages.WithHint(fmt.Errorf("%s can't be deleted: %w", d.ref, err), "%s", hintForbidden)
 	case err != nil:
 		return fmt.Errorf("%s can't be deleted: %w", d.ref, s.place.Cluster.Explain(err))
 	}
-	told := d.told()
-	s.job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &told})
+	order.tell(d.place, d.told())
 	return nil
 }
 

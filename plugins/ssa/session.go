@@ -46,6 +46,8 @@ type session struct {
 	// client is what the library makes its requests with.
 	client  *recorder
 	manager *fluxssa.ResourceManager
+	// order tells of what is applied; it is there once something is about to be.
+	order *sequence
 }
 
 // begin finds out place and identity. Nothing but what that takes is asked. The caller calls end.

@@ -49,6 +49,7 @@ func (s *session) waitReady(items []*item) error {
 	if !s.config.Wait {
 		return nil
 	}
+	s.job.Events.Observe(stages.Event{Type: stages.Waiting})
 	return s.waitFor(goalsOf(items))
 }
 
@@ -58,11 +59,11 @@ func (s *session) waitUsable(items []*item) error {
 	return s.waitFor(goalsOf(items))
 }
 
-// goalsOf are those objects that aren't known to be as they were when they were ready.
+// goalsOf are those objects that aren't known to be ready.
 func goalsOf(items []*item) []*goal {
 	var goals []*goal
 	for _, i := range items {
-		if i.left == nil {
+		if !i.ready {
 			goals = append(goals, &goal{ref: refOf(i.want), kind: i.kind})
 		}
 	}

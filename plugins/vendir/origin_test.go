@@ -44,7 +44,7 @@ func TestOriginOf(t *testing.T) {
 		"folder": {Config{Directory: &Directory{Path: "config"}}, schema.LockedSource{}, stages.Origin{Source: "config"}},
 		"inline": {Config{Inline: &Inline{}}, schema.LockedSource{}, stages.Origin{}},
 	} {
-		if got := originOf(newSource(c.config, nil, nil), c.resolved); got != c.want {
+		if got := originOf(newSource(c.config, nil, nil), c.resolved); !got.Equal(c.want) {
 			t.Errorf("%s: expected %+v, found %+v", name, c.want, got)
 		}
 	}

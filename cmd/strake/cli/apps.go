@@ -65,10 +65,7 @@ func (t *tool) apps(ctx context.Context, o *appsOptions) error {
 		defer cancel()
 		found, err := deployed(ctx, t.Plugins(deps), namespace)
 		if err != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				err = fmt.Errorf("%w (%w)", cause, err)
-			}
-			return nil, err
+			return nil, because(ctx, err)
 		}
 		return &appsResult{Namespace: namespace, Apps: found}, nil
 	})

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -16,19 +17,35 @@ import (
 
 type inspectOptions struct {
 	engineFlags
+	inventoryFlags
 	tree bool
 }
 
 func newInspectCommand(t *tool) *cobra.Command {
 	var opts inspectOptions
 	cmd := &cobra.Command{
-		Use:     "inspect [flags]",
-		Short:   "List the deployed objects and their state",
-		Example: "  strake inspect -f app.yaml\n  strake inspect -f app.yaml --tree",
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return t.inspect(cmd.Context(), &opts) },
+		Use:   "inspect [NAME] [flags]",
+		Short: "List the deployed objects and their state",
+		Long: `List the objects of the app in the cluster, and their state; with NAME or
+--inventory-name, those of an inventory that strake apply NAME or Kustomizer has
+made, and where they come from.`,
+		Example: `  strake inspect -f app.yaml
+  strake inspect -f app.yaml --tree
+  strake inspect shop -n apps`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			named, err := opts.named(cmd, args, &opts.engineFlags)
+			if err != nil {
+				return err
+			}
+			if named {
+				return t.inspectInventory(cmd.Context(), &opts)
+			}
+			return t.inspect(cmd.Context(), &opts)
+		},
+		ValidArgsFunction: t.completeInventories(&opts.remoteFlags, &opts.namespace),
 	}
-	opts.add(cmd)
+	opts.engineFlags.add(cmd)
+	opts.inventoryFlags.add(cmd)
 	cmd.Flags().BoolVar(&opts.tree, "tree", false, "show objects below those that they belong to, with images and what others have changed")
 	return cmd
 }
@@ -50,6 +67,60 @@ func (t *tool) inspect(ctx context.Context, o *inspectOptions) error {
 		}
 		return result, nil
 	})
+}
+
+func (t *tool) inspectInventory(ctx context.Context, o *inspectOptions) error {
+	return t.conclude(ctx, "inspect", &o.outputFlags, func(events *render.JSON) (printable, error) {
+		deps, err := o.deps(t.userAgent())
+		if err != nil {
+			return nil, err
+		}
+		there, err := o.find(ctx, t, deps)
+		if err == nil && there == nil {
+			err = o.missing()
+		}
+		if err != nil {
+			return nil, because(ctx, err)
+		}
+		s, err := o.open(t, deps, nil)
+		if err != nil {
+			return nil, err
+		}
+		result := &inspectedInventory{Inventory: there, inspectResult: inspectResult{App: o.namespace + "/" + o.name, Objects: []stages.Object{}, tree: o.tree}}
+		_, err = t.work(ctx, s, &o.engineFlags, events, func(ctx context.Context, opts pipeline.Options) error {
+			found, err := s.plan.Inspect(ctx, opts)
+			for _, one := range found {
+				if o.tree || one.Owner == inventoryPlugin {
+					result.Objects = append(result.Objects, one)
+				}
+			}
+			return err
+		})
+		return orNil(result, err), err
+	})
+}
+
+// An inspectedInventory is an inventory with its objects.
+type inspectedInventory struct {
+	Inventory *stages.DeployedApp `json:"inventory"`
+	inspectResult
+}
+
+func (r *inspectedInventory) print(w io.Writer) {
+	i := r.Inventory
+	fmt.Fprintf(w, "Inventory: %s/%s\n", i.Namespace, i.Name)
+	if !i.Applied.IsZero() {
+		fmt.Fprintf(w, "Applied: %s\n", i.Applied.UTC().Format(time.RFC3339))
+	}
+	for _, line := range []struct{ what, text string }{{"Source", i.Source}, {"Revision", i.Revision}, {"Outcome", i.Outcome}, {"By", i.By}} {
+		if line.text != "" {
+			fmt.Fprintf(w, "%s: %s\n", line.what, render.Line(line.text))
+		}
+	}
+	for _, a := range i.Artifacts {
+		fmt.Fprintf(w, "Artifact: %s\n", render.Line(a))
+	}
+	r.inspectResult.print(w)
 }
 
 // An inspectResult lists the objects of a deployed app.

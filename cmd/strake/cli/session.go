@@ -117,11 +117,15 @@ func (s *session) steps() []string {
 // work calls do with the session's options, lets the display show what happens, and returns what the
 // events sum up to. After it nothing is shown any more.
 func (t *tool) work(ctx context.Context, s *session, f *engineFlags, events *render.JSON, do func(context.Context, pipeline.Options) error) (*render.Summary, error) {
-	show := t.display(&f.outputFlags, events, s.steps())
+	return t.watch(ctx, s, &f.timeoutFlag, t.display(&f.outputFlags, events, s.steps()), do)
+}
+
+// watch calls do as work does, with a display of the caller's, which it closes.
+func (t *tool) watch(ctx context.Context, s *session, limit *timeoutFlag, show display, do func(context.Context, pipeline.Options) error) (*render.Summary, error) {
 	defer show.Close()
 	summary := render.NewSummary(both{show, s.also})
 	defer summary.Close()
-	ctx, cancel := f.limit(ctx)
+	ctx, cancel := limit.limit(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
 		stages.Warn(stamped{summary}, context.Cause(ctx).Error()+": stopping…")

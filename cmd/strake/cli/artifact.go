@@ -12,6 +12,8 @@ func newArtifactCommand(t *tool) *cobra.Command {
 		Long: `Keep Kubernetes manifests in container registries, as OCI artifacts that strake,
 Kustomizer and Flux read, or as bundles of imgpkg. Credentials are those of
 DOCKER_CONFIG, as docker login leaves them.`,
+		Example: `  strake artifact push oci://ghcr.io/org/app-config:v1.0.0 -k ./overlays/prod
+  strake artifact inspect oci://ghcr.io/org/app-config:v1.0.0`,
 		Args: noCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

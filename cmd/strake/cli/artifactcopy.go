@@ -43,7 +43,7 @@ the images there with --relocated.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactCopy(cmd, args[0], args[1], &opts) },
 	}
-	opts.addIdentities(cmd)
+	opts.addPull(cmd)
 	opts.addRegistry(cmd.Flags())
 	opts.addFormat(cmd)
 	opts.timeoutFlag.add(cmd)
@@ -69,7 +69,7 @@ func (t *tool) artifactCopy(cmd *cobra.Command, from, to string, o *artifactCopy
 			return nil, err
 		}
 		options := artifact.CopyOptions{Images: o.images, Say: say(t.err)}
-		if options.Pull.Identities, err = o.keys(); err != nil {
+		if options.Pull, err = o.options(ctx, deps.Registry); err != nil {
 			return nil, err
 		}
 		paths, err := o.paths()

@@ -34,7 +34,7 @@ func newArtifactDiffCommand(t *tool) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactDiff(cmd, args, &opts) },
 	}
-	opts.addIdentities(cmd)
+	opts.addPull(cmd)
 	opts.addRegistry(cmd.Flags())
 	opts.addFormat(cmd)
 	opts.timeoutFlag.add(cmd)
@@ -51,7 +51,7 @@ func (t *tool) artifactDiff(cmd *cobra.Command, urls []string, o *artifactDiffOp
 			return nil, err
 		}
 		o.artifacts = urls
-		pulled, err := o.pull(ctx, deps.Registry, nil, func(string) {})
+		pulled, err := o.pull(ctx, deps.Registry, func(string) {})
 		if err != nil {
 			return nil, err
 		}

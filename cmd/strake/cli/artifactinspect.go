@@ -29,7 +29,8 @@ func newArtifactInspectCommand(t *tool) *cobra.Command {
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactInspect(cmd, args[0], &opts) },
 	}
-	opts.addIdentities(cmd)
+	opts.addPull(cmd)
+	opts.addVerifyImages(cmd)
 	opts.addRegistry(cmd.Flags())
 	opts.addFormat(cmd)
 	opts.timeoutFlag.add(cmd)
@@ -51,12 +52,16 @@ func (t *tool) artifactInspect(cmd *cobra.Command, url string, o *artifactInspec
 			return nil, err
 		}
 		o.artifacts = []string{url}
-		in, err := o.load(ctx, t, deps.Registry, nil, func(string) {})
+		in, err := o.load(ctx, t, deps.Registry, func(string) {})
 		if err != nil {
 			return nil, err
 		}
 		a := in.artifacts[0]
-		result := &artifactInspectResult{artifactFacts: factsOf(a), Objects: []inspectedObject{}, Images: in.Images(paths), Lock: a.Images, onlyImages: o.images}
+		verified := len(o.verify.keys) > 0 || o.verify.policy != ""
+		result := &artifactInspectResult{
+			Verified: verified, ImagesVerified: verified && o.verifyImages,
+			artifactFacts: factsOf(a), Objects: []inspectedObject{}, Images: in.Images(paths), Lock: a.Images, onlyImages: o.images,
+		}
 		for _, object := range in.Objects {
 			result.Objects = append(result.Objects, inspectedObject{Name: content.Name(object), Images: content.Images(object, paths)})
 		}
@@ -68,6 +73,9 @@ func (t *tool) artifactInspect(cmd *cobra.Command, url string, o *artifactInspec
 type artifactInspectResult struct {
 	artifactFacts
 	Objects []inspectedObject `json:"objects"`
+	// Verified tells whether the artifact was verified, and ImagesVerified whether its images were.
+	Verified       bool `json:"verified"`
+	ImagesVerified bool `json:"imagesVerified"`
 	// Images are those of all objects, sorted.
 	Images []string `json:"images"`
 	// Lock are the digests that the artifact has of them.
@@ -89,6 +97,13 @@ func (r *artifactInspectResult) print(w io.Writer) {
 		return
 	}
 	r.artifactFacts.print(w)
+	if r.Verified {
+		what := "the artifact"
+		if r.ImagesVerified {
+			what += " and its images"
+		}
+		fmt.Fprintf(w, "Verified: %s\n", what)
+	}
 	fmt.Fprintln(w, "Manifests:")
 	for _, o := range r.Objects {
 		fmt.Fprintf(w, "   %s\n", render.Line(o.Name))

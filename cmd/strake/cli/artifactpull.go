@@ -34,7 +34,7 @@ must be new, empty, or what an earlier pull has written: all of them, or none.`,
 		Args: oneURL,
 		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactPull(cmd, args[0], &opts) },
 	}
-	opts.addIdentities(cmd)
+	opts.addPull(cmd)
 	opts.addRegistry(cmd.Flags())
 	opts.timeoutFlag.add(cmd)
 	cmd.Flags().StringVarP(&opts.into, "output", "o", stdinFile, "write the files to a `FOLDER`, print the manifests: -, or print all as JSON: json")
@@ -54,7 +54,7 @@ func (t *tool) artifactPull(cmd *cobra.Command, url string, o *artifactPullOptio
 			return nil, err
 		}
 		o.artifacts = []string{url}
-		pulled, err := o.pull(ctx, deps.Registry, nil, func(string) {})
+		pulled, err := o.pull(ctx, deps.Registry, func(string) {})
 		if err != nil {
 			return nil, err
 		}

@@ -151,7 +151,7 @@ func (o *artifactPushOptions) allTags(url string) ([]name.Tag, error) {
 func (t *tool) packContent(ctx context.Context, cmd *cobra.Command, o *artifactPushOptions, client *registry.Client, events *render.JSON, p *artifact.Package) (*content.Set, error) {
 	var set *content.Set
 	if o.app == "" {
-		in, err := o.load(ctx, t, client, nil, func(string) {})
+		in, err := o.load(ctx, t, client, func(string) {})
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,10 @@ func newBuildCommand(t *tool) *cobra.Command {
 		Short: "Run all stages before deploy and list the images",
 		Long: `Run the stages before deploy: images are built, pushed or resolved, and the
 lock file is written. An image with a source is built only if something that goes
-into it has changed, or if it is gone from the registry; --why names all of that.`,
+into it has changed, or if it is gone from the registry; --why names all of that.
+
+With -k and -a, a kustomization is built and pushed as an artifact instead, as
+strake artifact push does.`,
 		Example: `  strake build -f app.yaml
   strake build -f app.yaml --why
   strake build -f app.yaml --rebuild
@@ -32,6 +35,7 @@ into it has changed, or if it is gone from the registry; --why names all of that
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.build(cmd, &opts) },
 	}
 	opts.add(cmd)
+	cmd.AddCommand(newBuildInventoryCommand(t))
 	return cmd
 }
 
@@ -39,16 +43,21 @@ into it has changed, or if it is gone from the registry; --why names all of that
 type buildFlags struct {
 	runFlags
 	outputs lockOutputFlags
+	push    buildAndPush
 	why     bool
 }
 
 func (f *buildFlags) add(cmd *cobra.Command) {
 	f.runFlags.add(cmd)
 	f.outputs.add(cmd)
+	f.push.add(cmd)
 	cmd.Flags().BoolVar(&f.why, "why", false, "name everything that led to a build: files, arguments, base images")
 }
 
 func (t *tool) build(cmd *cobra.Command, o *buildFlags) error {
+	if o.push.kustomize != "" {
+		return t.artifactPush(cmd, o.push.artifact, o.push.options(o))
+	}
 	return t.conclude(cmd.Context(), "build", &o.outputFlags, func(events *render.JSON) (printable, error) {
 		if err := o.outputs.check(cmd); err != nil {
 			return nil, err

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +26,9 @@ type inputFlags struct {
 	kustomize, identities     string
 	imagePaths                []string
 	relocated                 bool
+	// verify says who must have signed the artifacts, and with verifyImages the images too.
+	verify       verifyFlags
+	verifyImages bool
 }
 
 // addLocal adds the flags for what is no artifact.
@@ -42,14 +47,21 @@ func (f *inputFlags) addLocal(cmd *cobra.Command) {
 func (f *inputFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&f.artifacts, "artifact", "a", nil, "take the manifests of the artifact at `URL`: oci://HOST/REPOSITORY:TAG (repeatable)")
-	f.addIdentities(cmd)
+	f.addPull(cmd)
+	f.addVerifyImages(cmd)
 	flags.BoolVar(&f.relocated, "relocated", false, "take images from the repository of the artifact that names them, where artifact copy --images has put them")
 	f.addLocal(cmd)
 }
 
-func (f *inputFlags) addIdentities(cmd *cobra.Command) {
+// addPull adds the flags for how artifacts are read.
+func (f *inputFlags) addPull(cmd *cobra.Command) {
+	f.verify.add(cmd, "verify-key")
 	cmd.Flags().StringVar(&f.identities, "age-identities", "", "decrypt with the private keys of age in `FILE`")
 	fromEnv(cmd.Flags(), "age-identities", "STRAKE_AGE_IDENTITIES")
+}
+
+func (f *inputFlags) addVerifyImages(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.verifyImages, "verify-images", false, "verify the images as well, by the same keys or policy; those without a digest are pinned to the one that was verified")
 }
 
 func (f *inputFlags) addImagePaths(cmd *cobra.Command) {
@@ -87,9 +99,9 @@ type input struct {
 	artifacts []*artifact.Artifact
 }
 
-// load reads the objects. say is told which artifacts are pulled; verify, if not nil, is asked about each.
-// All are pulled before anything else is done.
-func (f *inputFlags) load(ctx context.Context, t *tool, client *registry.Client, verify func(context.Context, name.Digest) error, say func(string)) (*input, error) {
+// load reads the objects. say is told which artifacts are pulled. All are pulled, and verified if that is
+// wanted, before anything else is done.
+func (f *inputFlags) load(ctx context.Context, t *tool, client *registry.Client, say func(string)) (*input, error) {
 	paths, err := f.paths()
 	if err != nil {
 		return nil, err
@@ -103,7 +115,7 @@ func (f *inputFlags) load(ctx context.Context, t *tool, client *registry.Client,
 		in.Stdin = strings.NewReader(string(text))
 	}
 	result := &input{}
-	if result.artifacts, err = f.pull(ctx, client, verify, say); err != nil {
+	if result.artifacts, err = f.pull(ctx, client, say); err != nil {
 		return nil, err
 	}
 	for _, a := range result.artifacts {
@@ -121,8 +133,78 @@ func (f *inputFlags) load(ctx context.Context, t *tool, client *registry.Client,
 		}
 		in.Streams = append(in.Streams, moved)
 	}
-	result.Set, err = content.Load(ctx, in)
-	return result, err
+	if result.Set, err = content.Load(ctx, in); err != nil || !f.verifyImages {
+		return result, err
+	}
+	return result, f.verifyAll(ctx, client, result, paths)
+}
+
+// verifyAll verifies the images of objects, and pins those without a digest to what was verified.
+func (f *inputFlags) verifyAll(ctx context.Context, client *registry.Client, in *input, paths []content.ImagePath) error {
+	verify, err := f.verifier(ctx, client)
+	if err != nil {
+		return err
+	}
+	if verify == nil {
+		return stages.WithHint(errors.New("--verify-images: nobody is named who must have signed"), "name a public key with --verify-key FILE, or a policy with --policy FILE")
+	}
+	refs := in.Images(paths)
+	digests := map[string]name.Digest{}
+	for _, a := range in.artifacts {
+		maps.Copy(digests, a.Digests(refs))
+	}
+	errs := make([]error, len(refs))
+	pinned := make([]string, len(refs))
+	var group errgroup.Group
+	group.SetLimit(imagesAtOnce)
+	for n, ref := range refs {
+		group.Go(func() error {
+			pinned[n], errs[n] = verifyImage(ctx, client, ref, digests, verify)
+			return nil
+		})
+	}
+	_ = group.Wait() // errs holds what went wrong
+	others := map[string]string{}
+	for n, ref := range refs {
+		others[ref] = pinned[n]
+	}
+	in.ReplaceImages(others, paths)
+	return errors.Join(errs...)
+}
+
+// imagesAtOnce is how many images are verified at the same time.
+const imagesAtOnce = 8
+
+// verifyImage verifies an image, and returns its reference with the digest that was verified.
+func verifyImage(ctx context.Context, client *registry.Client, ref string, digests map[string]name.Digest, verify func(context.Context, name.Digest) error) (string, error) {
+	digest, known := digests[ref]
+	if own, err := name.NewDigest(ref); err == nil {
+		return ref, verify(ctx, own)
+	}
+	if !known {
+		parsed, err := name.ParseReference(ref)
+		if err != nil {
+			return ref, fmt.Errorf("image %s: %w", ref, err)
+		}
+		desc, err := client.Head(ctx, parsed)
+		if err != nil {
+			return ref, fmt.Errorf("image %s: %s", ref, registry.Reason(err))
+		}
+		digest = parsed.Context().Digest(desc.Digest.String())
+	}
+	return digest.Name(), verify(ctx, digest)
+}
+
+// verifier verifies a digest by what the flags say; nil if they say nothing.
+func (f *inputFlags) verifier(ctx context.Context, client *registry.Client) (func(context.Context, name.Digest) error, error) {
+	v, err := f.verify.verifier(ctx, client)
+	if v == nil || err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, digest name.Digest) error {
+		_, err := v(ctx, digest)
+		return err
+	}, nil
 }
 
 // plain returns an error if Secrets are encrypted still.
@@ -135,8 +217,9 @@ func (in *input) plain() error {
 	return nil
 }
 
-func (f *inputFlags) pull(ctx context.Context, client *registry.Client, verify func(context.Context, name.Digest) error, say func(string)) ([]*artifact.Artifact, error) {
-	keys, err := f.keys()
+// pull reads the artifacts.
+func (f *inputFlags) pull(ctx context.Context, client *registry.Client, say func(string)) ([]*artifact.Artifact, error) {
+	options, err := f.options(ctx, client)
 	if err != nil {
 		return nil, err
 	}
@@ -151,11 +234,21 @@ func (f *inputFlags) pull(ctx context.Context, client *registry.Client, verify f
 	for n, ref := range refs {
 		say("pulling " + ref.Name())
 		group.Go(func() (err error) {
-			pulled[n], err = artifact.Pull(ctx, client, ref, artifact.Options{Verify: verify, Identities: keys})
+			pulled[n], err = artifact.Pull(ctx, client, ref, options)
 			return err
 		})
 	}
 	return pulled, group.Wait()
+}
+
+// options say how artifacts are read.
+func (f *inputFlags) options(ctx context.Context, client *registry.Client) (artifact.Options, error) {
+	keys, err := f.keys()
+	if err != nil {
+		return artifact.Options{}, err
+	}
+	verify, err := f.verifier(ctx, client)
+	return artifact.Options{Verify: verify, Identities: keys}, err
 }
 
 // relocate lets the objects of an artifact name its images in its own repository.

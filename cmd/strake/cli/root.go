@@ -59,6 +59,7 @@ func newRootCommand(t *tool) *cobra.Command {
 		newLockCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
 		newHookCommand(t), newKbldToolCommand(t), newArtifactCommand(t),
 	)
+	addKustomizerCommands(t, root)
 	for _, n := range namesakes {
 		root.AddCommand(newNamesakeCommand(t, n))
 	}

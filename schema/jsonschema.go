@@ -14,10 +14,12 @@ var (
 	appSchema []byte
 	//go:embed pipeline.schema.json
 	pipelineSchema []byte
+	//go:embed signaturepolicy.schema.json
+	policySchema []byte
 )
 
 // JSONSchemaKinds lists the kinds of file that there is a JSON Schema for.
-func JSONSchemaKinds() []string { return []string{"app", "pipeline"} }
+func JSONSchemaKinds() []string { return []string{"app", "pipeline", "signaturepolicy"} }
 
 // JSONSchema returns the JSON Schema (draft 2020-12) of a kind of file. It describes the file with the
 // plugins that strake comes with, and what a schema can say: [Load] and the plugins check more.
@@ -27,6 +29,8 @@ func JSONSchema(kind string) ([]byte, error) {
 		return appSchema, nil
 	case "pipeline":
 		return pipelineSchema, nil
+	case "signaturepolicy":
+		return policySchema, nil
 	default:
 		return nil, fmt.Errorf("no JSON Schema for %q: expected one of %s", kind, strings.Join(JSONSchemaKinds(), ", "))
 	}

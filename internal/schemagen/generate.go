@@ -25,6 +25,8 @@ func generate(plugins *stages.Registry, root string) (map[string][]byte, error) 
 	for name, make := range map[string]func(*generator) (*jsonschema.Schema, error){
 		"app.schema.json":      (*generator).app,
 		"pipeline.schema.json": (*generator).pipeline,
+
+		"signaturepolicy.schema.json": (*generator).policy,
 	} {
 		g := &generator{
 			reflector: reflector{comments: comments, defs: jsonschema.Definitions{}, types: map[string]reflect.Type{}},
@@ -112,6 +114,16 @@ func (g *generator) pipeline() (*jsonschema.Schema, error) {
 		uses.Required = append(uses.Required, "uses")
 		step.AllOf = append(step.AllOf, &jsonschema.Schema{If: uses, Then: properties("with", config)})
 	}
+	return root, nil
+}
+
+// policy describes a SignaturePolicy.
+func (g *generator) policy() (*jsonschema.Schema, error) {
+	root, err := g.of(reflect.TypeFor[schema.SignaturePolicy]())
+	if err != nil {
+		return nil, err
+	}
+	root.Title = "strake " + schema.KindSignaturePolicy
 	return root, nil
 }
 

@@ -12,7 +12,7 @@ func newSchemaCommand(t *tool) *cobra.Command {
 	kinds := schema.JSONSchemaKinds()
 	return &cobra.Command{
 		Use:   "schema [" + strings.Join(kinds, "|") + "]",
-		Short: "Print the JSON Schema of Apps or Pipelines",
+		Short: "Print the JSON Schema of Apps, Pipelines or SignaturePolicies",
 		Long: `Print a JSON Schema, for editors and for checks without strake. An editor with
 the YAML language server takes it from a first line such as
   # yaml-language-server: $schema=./app.schema.json`,

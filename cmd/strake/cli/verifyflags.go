@@ -49,7 +49,16 @@ func (f *verifyFlags) required(cmd *cobra.Command) error {
 type verifier func(ctx context.Context, digest name.Digest) (*cosign.Verified, error)
 
 // verifier reads the keys or the policy. Without either it is nil.
-func (f *verifyFlags) verifier(_ context.Context, client *registry.Client) (verifier, error) {
+func (f *verifyFlags) verifier(ctx context.Context, client *registry.Client) (verifier, error) {
+	if f.policy != "" {
+		policy, err := cosign.LoadPolicy(ctx, f.policy, cosign.NoSecrets)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, digest name.Digest) (*cosign.Verified, error) {
+			return policy.Verify(ctx, client, digest)
+		}, nil
+	}
 	var requirement cosign.Requirement
 	for _, file := range f.keys {
 		key, err := signing.LoadVerifier(file)
@@ -63,5 +72,18 @@ func (f *verifyFlags) verifier(_ context.Context, client *registry.Client) (veri
 	}
 	return func(ctx context.Context, digest name.Digest) (*cosign.Verified, error) {
 		return cosign.Verify(ctx, client, digest, requirement)
+	}, nil
+}
+
+// check reads the keys or the policy, and returns what refuses a digest that isn't signed as they want. It is
+// nil if there is neither.
+func (f *verifyFlags) check(ctx context.Context, client *registry.Client) (func(context.Context, name.Digest) error, error) {
+	verify, err := f.verifier(ctx, client)
+	if verify == nil || err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, digest name.Digest) error {
+		_, err := verify(ctx, digest)
+		return err
 	}, nil
 }

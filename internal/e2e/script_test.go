@@ -26,7 +26,7 @@ import (
 // The scripts in testdata/script call strake as a user would, mostly with something wrong in the
 // App or around it, and compare the whole message. “-update” writes the messages anew.
 //
-// In the files of a script, $NAMESPACE is a namespace of the script's own, $REGISTRY the sandbox's
+// In the files of a script, $NAMESPACE is a namespace of the script's own ($NAMESPACE-new is one that it may make), $REGISTRY the sandbox's
 // registry and $REPO a repository in it, $FAULTY a registry and web server that answers as the
 // path's first element says; the command subst puts them in.
 func TestScripts(t *testing.T) {
@@ -46,7 +46,9 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() {
-				_ = kube.CoreV1().Namespaces().Delete(context.Background(), ns.Name, metav1.DeleteOptions{})
+				for _, name := range []string{ns.Name, ns.Name + "-new"} {
+					_ = kube.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{})
+				}
 			})
 			registry := os.Getenv("STRAKE_SANDBOX_REGISTRY")
 			for k, v := range map[string]string{

@@ -48,7 +48,7 @@ has made, in reverse order. Deleting what isn't there is not an error.`,
 // named tells whether a command that takes a file or an inventory is called with an inventory. more are
 // flags for inventories only.
 func (f *inventoryFlags) named(cmd *cobra.Command, args []string, file *engineFlags, more ...string) (bool, error) {
-	if len(args) == 0 && f.name == "" {
+	if len(args) == 0 && f.inventory == "" {
 		for _, name := range append(more, "namespace", "inventory-namespace") {
 			if cmd.Flags().Changed(name) {
 				return false, usagef(cmd, "--%s is for an inventory: name one", name)
@@ -122,9 +122,9 @@ func (t *tool) deleteInventory(ctx context.Context, o *deleteOptions) error {
 		if err != nil {
 			return nil, err
 		}
-		result := &deletedInventory{Inventory: o.namespace + "/" + o.name, Changes: summary.Changes, Deleted: there != nil, label: o.label(), wait: o.wait}
+		result := &deletedInventory{Inventory: o.namespace + "/" + o.inventory, Changes: summary.Changes, Deleted: there != nil, label: o.label(), wait: o.wait}
 		if there != nil {
-			record := stages.Change{Op: "delete", Kind: "ConfigMap", Namespace: o.namespace, Name: inventoryPrefix + o.name}
+			record := stages.Change{Op: "delete", Kind: "ConfigMap", Namespace: o.namespace, Name: inventoryPrefix + o.inventory}
 			result.Changes = append(result.Changes, record)
 			fmt.Fprintf(out, "%s deleted\n", objectName(record))
 		}

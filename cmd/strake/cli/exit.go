@@ -28,7 +28,7 @@ const (
 const exitHelp = `Exit codes:
   0  done
   1  a step failed, or the command was called wrongly
-  2  changes pending (plan --detailed-exitcode)
+  2  changes pending (plan --detailed-exitcode, diff --exit-code)
   3  the file, or its lock file, is invalid or can't be read
   4  the lock is missing or stale (--locked)
   5  a signature is wrong: none is by a key that is required

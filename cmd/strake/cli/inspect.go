@@ -86,7 +86,7 @@ func (t *tool) inspectInventory(ctx context.Context, o *inspectOptions) error {
 		if err != nil {
 			return nil, err
 		}
-		result := &inspectedInventory{Inventory: there, inspectResult: inspectResult{App: o.namespace + "/" + o.name, Objects: []stages.Object{}, tree: o.tree}}
+		result := &inspectedInventory{Inventory: there, inspectResult: inspectResult{App: o.namespace + "/" + o.inventory, Objects: []stages.Object{}, tree: o.tree}}
 		_, err = t.work(ctx, s, &o.engineFlags, events, func(ctx context.Context, opts pipeline.Options) error {
 			found, err := s.plan.Inspect(ctx, opts)
 			for _, one := range found {

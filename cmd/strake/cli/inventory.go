@@ -29,10 +29,10 @@ const (
 )
 
 // inventoryFlags name an inventory.
-type inventoryFlags struct{ name, namespace string }
+type inventoryFlags struct{ inventory, namespace string }
 
 func (f *inventoryFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.name, "inventory-name", "i", "", "`NAME` of the inventory, instead of the argument")
+	cmd.Flags().StringVarP(&f.inventory, "inventory-name", "i", "", "`NAME` of the inventory, instead of the argument")
 	f.addNamespace(cmd, "`NAMESPACE` of the inventory, and of objects that name none")
 }
 
@@ -55,30 +55,26 @@ func (f *inventoryFlags) take(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) > 1:
 		return usagef(cmd, "expected one name of an inventory, found %d arguments", len(args))
-	case len(args) == 1 && f.name != "" && f.name != args[0]:
-		return usagef(cmd, "two names of inventories: %s and --inventory-name %s", args[0], f.name)
+	case len(args) == 1 && f.inventory != "" && f.inventory != args[0]:
+		return usagef(cmd, "two names of inventories: %s and --inventory-name %s", args[0], f.inventory)
 	case len(args) == 1:
-		f.name = args[0]
-	case f.name == "":
+		f.inventory = args[0]
+	case f.inventory == "":
 		return &usageError{err: stages.WithHint(errors.New("no inventory is named"), "name one as the argument, or with --inventory-name; strake get inventories lists them"), line: cmd.UseLine()}
 	}
-	for _, c := range []struct {
-		what, name string
-		problems   []string
-	}{
-		{"inventory", f.name, append(validation.IsDNS1123Subdomain(f.name), validation.IsValidLabelValue(f.name)...)},
-		{"namespace", f.namespace, validation.IsDNS1123Label(f.namespace)},
-	} {
-		if len(c.problems) > 0 {
-			return usagef(cmd, "%s %q: %s", c.what, c.name, c.problems[0])
-		}
+	const rules = "lower-case letters, digits, dashes%s, beginning and ending with a letter or digit"
+	switch {
+	case len(validation.IsDNS1123Subdomain(f.inventory))+len(validation.IsValidLabelValue(f.inventory)) > 0:
+		return usagef(cmd, "inventory %q: expected at most 63 "+rules, f.inventory, " and dots")
+	case len(validation.IsDNS1123Label(f.namespace)) > 0:
+		return usagef(cmd, "namespace %q: expected at most 63 "+rules, f.namespace, "")
 	}
 	return nil
 }
 
 // label names the inventory for people.
 func (f *inventoryFlags) label() string {
-	return fmt.Sprintf("inventory %s in namespace %s", f.name, f.namespace)
+	return fmt.Sprintf("inventory %s in namespace %s", f.inventory, f.namespace)
 }
 
 // open makes a session of one deploy step for the inventory. config is what differs from the plugin's
@@ -88,8 +84,8 @@ func (f *inventoryFlags) open(t *tool, deps plugins.Deps, config map[string]any)
 	if err != nil {
 		return nil, err
 	}
-	step := pipeline.SavedStep{Name: f.name, Plugin: inventoryPlugin, Config: text}
-	app := stages.App{Name: f.name, Namespace: f.namespace}
+	step := pipeline.SavedStep{Name: f.inventory, Plugin: inventoryPlugin, Config: text}
+	app := stages.App{Name: f.inventory, Namespace: f.namespace}
 	plan, err := pipeline.Restore("", app, []pipeline.SavedStep{step}, stages.NewRegistry(t.Plugins(deps)...))
 	if err != nil {
 		return nil, err
@@ -112,7 +108,7 @@ func (t *tool) inventories(ctx context.Context, deps plugins.Deps, namespace str
 // find looks for the inventory; nil if it isn't there.
 func (f *inventoryFlags) find(ctx context.Context, t *tool, deps plugins.Deps) (*stages.DeployedApp, error) {
 	all, err := t.inventories(ctx, deps, f.namespace)
-	n := slices.IndexFunc(all, func(a stages.DeployedApp) bool { return a.Name == f.name })
+	n := slices.IndexFunc(all, func(a stages.DeployedApp) bool { return a.Name == f.inventory })
 	if err != nil || n < 0 {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func TestPlanThatCannotBeSaved(t *testing.T) {
 	expect(t, called{code: 1, stderr: "strake: key cosign.pub: expected a private key, found a public one\n  hint: cosign generate-key-pair writes the private key to cosign.key\n"}, "plan", "--out", "x", "--sign-key", "cosign.pub")
 	expect(t, called{code: 3, stderr: "none.json: no such file or directory\n"}, "apply", "none.json")
 	expect(t, called{code: 3, stderr: "app.yaml: expected a saved plan: invalid character 'a' looking for beginning of value (make the plan again with strake plan --out)\n"}, "apply", "app.yaml")
-	expect(t, called{code: 1, stderr: "strake: expected one saved plan, found 0 arguments\n  usage: strake apply FILE [flags]\n"}, "apply")
+	expect(t, called{code: 1, stderr: "strake: expected a saved plan, or an inventory and manifests\n  hint: strake apply NAME with -a, -f or -k applies manifests; strake apply FILE carries out a plan\n  usage: strake apply {PLAN|NAME {-a URL|-f FILE|-k FOLDER}} [flags]\n"}, "apply")
 }
 
 func TestHistory(t *testing.T) {

@@ -99,10 +99,10 @@ func (o *applyOptions) planned(cmd *cobra.Command, args []string) (bool, error) 
 func (t *tool) apply(ctx context.Context, file string, o *applyOptions) error {
 	return t.conclude(ctx, "apply", &o.outputFlags, func(events *render.JSON) (printable, error) {
 		var verifier *signing.Verifier
-		if len(o.verifyKeys) > 1 {
-			return nil, fmt.Errorf("--verify-key is given %d times: a saved plan is signed by one key", len(o.verifyKeys))
+		if len(o.verify.keys) > 1 {
+			return nil, fmt.Errorf("--verify-key is given %d times: a saved plan is signed by one key", len(o.verify.keys))
 		}
-		for _, key := range o.verifyKeys {
+		for _, key := range o.verify.keys {
 			var err error
 			if verifier, err = signing.LoadVerifier(key); err != nil {
 				return nil, err

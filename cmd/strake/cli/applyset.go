@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/artifact"
-	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/internal/render"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/stages"
@@ -26,8 +25,6 @@ type setFlags struct {
 	limitFlags
 	prune, force, takeOver, createNamespace bool
 	fieldManager                            string
-	// verifyKeys are the public keys of which one must have signed an artifact, or a saved plan.
-	verifyKeys []string
 }
 
 func (f *setFlags) add(cmd *cobra.Command) {
@@ -40,8 +37,6 @@ func (f *setFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.takeOver, "take-over", false, "take over objects of other inventories or of an app of kapp")
 	flags.BoolVar(&f.createNamespace, "create-namespace", false, "make the namespace of the inventory if it isn't there")
 	flags.StringVar(&f.fieldManager, "field-manager", "strake", "own fields under this `NAME`")
-	flags.StringArrayVar(&f.verifyKeys, "verify-key", nil, "refuse what isn't signed by the public key in `FILE`; of several, any will do (repeatable)")
-	fromEnv(flags, "verify-key", "STRAKE_VERIFY_KEY")
 }
 
 // checkKeys refuses keys that would verify nothing.
@@ -50,18 +45,6 @@ func (f *setFlags) checkKeys(cmd *cobra.Command) error {
 		return usagef(cmd, "--verify-key is for artifacts: files and kustomizations have no signatures")
 	}
 	return nil
-}
-
-// signed returns what verifies artifacts; nil if there are no keys.
-func (f *setFlags) signed(ctx context.Context, client *registry.Client) (func(context.Context, name.Digest) error, error) {
-	verify, err := (&verifyFlags{keys: f.verifyKeys}).verifier(ctx, client)
-	if err != nil || verify == nil {
-		return nil, err
-	}
-	return func(ctx context.Context, digest name.Digest) error {
-		_, err := verify(ctx, digest)
-		return err
-	}, nil
 }
 
 // config is the configuration of the deploy step.
@@ -78,11 +61,7 @@ func (f *setFlags) open(ctx context.Context, t *tool, remote *remoteFlags, out *
 	if err != nil {
 		return nil, nil, err
 	}
-	verify, err := f.signed(ctx, deps.Registry)
-	if err != nil {
-		return nil, nil, err
-	}
-	in, err := f.load(ctx, t, deps.Registry, verify, t.sayText(out))
+	in, err := f.load(ctx, t, deps.Registry, t.sayText(out))
 	if err != nil {
 		return nil, nil, err
 	}

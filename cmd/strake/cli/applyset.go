@@ -41,7 +41,7 @@ func (f *setFlags) add(cmd *cobra.Command) {
 
 // checkKeys refuses keys that would verify nothing.
 func (f *setFlags) checkKeys(cmd *cobra.Command) error {
-	if cmd.Flags().Changed("verify-key") && (len(f.artifacts) == 0 || len(f.files) > 0 || f.kustomize != "") {
+	if cmd.Flags().Changed("verify-key") && !f.verifyImages && (len(f.artifacts) == 0 || len(f.files) > 0 || f.kustomize != "") {
 		return usagef(cmd, "--verify-key is for artifacts: files and kustomizations have no signatures")
 	}
 	return nil

@@ -21,11 +21,26 @@ type Pushed struct {
 // Push lets tags of one repository name an artifact, and uploads what the repository doesn't have of it. If
 // they do already, nothing is uploaded.
 func Push(ctx context.Context, client *registry.Client, image v1.Image, tags ...name.Tag) (Pushed, error) {
+	return PushWith(ctx, client, image, nil, tags...)
+}
+
+// PushWith is Push for an artifact to which something belongs, such as signatures: attach is called when
+// the artifact is there and no tag names it yet, so that nobody finds it without. It is called also for an
+// artifact that was there before.
+func PushWith(ctx context.Context, client *registry.Client, image v1.Image, attach func(context.Context, name.Digest) error, tags ...name.Tag) (Pushed, error) {
 	digest, err := image.Digest()
 	if err != nil {
 		return Pushed{}, err
 	}
 	pushed := Pushed{Ref: tags[0].Context().Digest(digest.String()), Unchanged: true}
+	if attach != nil {
+		if err := client.Push(ctx, pushed.Ref, image); err != nil {
+			return Pushed{}, explain(URL(pushed.Ref), err)
+		}
+		if err := attach(ctx, pushed.Ref); err != nil {
+			return Pushed{}, err
+		}
+	}
 	for _, tag := range tags {
 		desc, err := client.Head(ctx, tag)
 		if err == nil && desc.Digest == digest {

@@ -55,7 +55,17 @@ var errNoPassword = errors.New("no password")
 
 // LoadSigner reads a private key. Only an encrypted one asks for the password.
 func LoadSigner(path string, password func() ([]byte, bool)) (*Signer, error) {
-	text, kind, err := readPEM(path)
+	text, err := readKey(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSigner(path, text, password)
+}
+
+// ParseSigner reads the text of a private key. The name is that of the file, or whatever messages are to
+// call it.
+func ParseSigner(path string, text []byte, password func() ([]byte, bool)) (*Signer, error) {
+	kind, err := pemType(path, text)
 	if err != nil {
 		return nil, err
 	}
@@ -136,15 +146,6 @@ func (v *Verifier) Hint() string { return v.hint }
 // Signed tells whether a signature of a message is the key's.
 func (v *Verifier) Signed(message, sig []byte) bool {
 	return v.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil
-}
-
-// readPEM returns the text of a file with a key and the type of its block.
-func readPEM(path string) (text []byte, kind string, err error) {
-	if text, err = readKey(path); err != nil {
-		return nil, "", err
-	}
-	kind, err = pemType(path, text)
-	return text, kind, err
 }
 
 func readKey(path string) ([]byte, error) {

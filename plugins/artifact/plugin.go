@@ -27,6 +27,8 @@ type Config struct {
 	Format string `json:"format,omitempty" enum:"artifact,bundle"`
 	// Encrypt encrypts for those who have private keys of age.
 	Encrypt *Encrypt `json:"encrypt,omitempty"`
+	// Sign signs the artifact before its tags name it.
+	Sign *Sign `json:"sign,omitempty"`
 	// PlainSecrets allows Secrets whose values anybody can read who can read the repository.
 	PlainSecrets bool `json:"plainSecrets,omitempty"`
 }
@@ -116,8 +118,11 @@ var (
 	_ stages.Checker = (*step)(nil)
 )
 
-// Check makes sure that the repository may be written to.
-func (s *step) Check(ctx context.Context, _ *stages.Job) error {
+// Check makes sure that the key can be read and the repository be written to.
+func (s *step) Check(ctx context.Context, job *stages.Job) error {
+	if _, err := s.attach(ctx, job); err != nil {
+		return err
+	}
 	tags, err := s.config.tags()
 	if err != nil {
 		return err
@@ -138,8 +143,15 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 	if err != nil {
 		return stages.Result{}, err
 	}
+	attach, err := s.attach(ctx, job)
+	if err != nil {
+		return stages.Result{}, err
+	}
 	sealed := s.sealed(job, p)
 	there, err := s.there(ctx, sealed.Digest, tags)
+	if err == nil && there != nil && attach != nil {
+		err = attach(ctx, *there)
+	}
 	if err != nil {
 		return stages.Result{}, err
 	}
@@ -150,7 +162,7 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 	if err != nil {
 		return stages.Result{}, err
 	}
-	pushed, err := oci.Push(ctx, s.registry, image, tags...)
+	pushed, err := oci.PushWith(ctx, s.registry, image, attach, tags...)
 	if err != nil {
 		return stages.Result{}, err
 	}
@@ -230,7 +242,7 @@ func pushOf(tag name.Tag, reason string) stages.Change {
 // origin is what a deploy of the artifact is recorded as coming from.
 func origin(tag name.Tag, digest name.Digest) stages.Origin {
 	return stages.Origin{
-		Source: "oci://" + tag.Context().Name(), Revision: tag.TagStr() + "@" + digest.DigestStr(),
+		Source: "oci://" + tag.Context().Name(), Revision: tag.TagStr() + "@" + digest.DigestStr(), Artifacts: []string{digest.Name()},
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,10 +14,13 @@ import (
 
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
+	gcr "github.com/google/go-containerregistry/pkg/name"
 	inprocess "github.com/google/go-containerregistry/pkg/registry"
 
 	oci "strake.dev/strake/internal/artifact"
+	"strake.dev/strake/internal/cosign"
 	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/plugins/artifact"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -157,6 +162,64 @@ func TestPublish(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSigned checks that the artifact is signed, once, before its tags name it, and with encrypted content
+// also if the key comes later.
+func TestSigned(t *testing.T) {
+	private, public, err := signing.Generate(filepath.Join(t.TempDir(), "cosign"), []byte("sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := signing.LoadVerifier(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("COSIGN_PASSWORD", "sesame")
+	for name, c := range map[string]struct{ more, later string }{
+		"file":      {"sign: {key: " + private + "}", ""},
+		"secret":    {"sign: {keyRef: {name: cosign}, form: sig}", ""},
+		"encrypted": {"encrypt: {recipients: [" + id.Recipient().String() + "]}\n", "sign: {key: " + private + "}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			job := w.job(t, workload)
+			job.Objects = stagetest.Objects{Secrets: map[string]map[string]string{"cosign": {"cosign.key": string(text), "cosign.password": "sesame"}}}
+			if c.later != "" {
+				if _, err := w.bind(t, c.more).Run(t.Context(), job); err != nil {
+					t.Fatal(err)
+				}
+			}
+			step := w.bind(t, c.more+c.later)
+			for range 2 {
+				r, err := step.Run(t.Context(), job)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ref, err := gcr.NewDigest(r.Origin.Artifacts[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v, err := cosign.Verify(t.Context(), w.client, ref, cosign.Requirement{Keys: []*signing.Verifier{verifier}}); err != nil || len(v.Signers) == 0 {
+					t.Errorf("%+v, %v", v, err)
+				}
+			}
+		})
+	}
+	w := newWorld(t)
+	t.Setenv("COSIGN_PASSWORD", "wrong")
+	if _, err := w.bind(t, "sign: {key: "+private+"}").Run(t.Context(), w.job(t, workload)); err == nil || w.uploads.Load() > 0 {
+		t.Errorf("a wrong password: %v, %d uploads", err, w.uploads.Load())
+	}
+	stagetest.RunBad(t, w.plugin(), stagetest.BadConfig{Name: "no key", Config: "url: oci://r.io/app:1\nsign: {}\n", Want: "expected one of key and keyRef"})
 }
 
 // TestProvisional checks that a plan doesn't promise a digest before the images are built.

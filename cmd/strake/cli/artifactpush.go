@@ -12,8 +12,10 @@ import (
 
 	"strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/content"
+	"strake.dev/strake/internal/cosign"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -27,6 +29,7 @@ type artifactPushOptions struct {
 	form, encrypt    enum
 	source, revision string
 	recipients       string
+	signKey          string
 	lockImages       bool
 }
 
@@ -72,6 +75,8 @@ are run, which builds images, and the manifests are what they have led to.`,
 	fromEnv(flags, "age-recipients", "STRAKE_AGE_RECIPIENTS")
 	opts.encrypt = enum{value: encryptAll, allowed: []string{encryptAll, encryptSecrets}, what: "WHAT"}
 	addEnum(cmd, &opts.encrypt, "age-encrypt", "", "what is encrypted: everything, or only the values of Secrets, in the form of SOPS")
+	flags.StringVar(&opts.signKey, "sign-key", "", "sign with the private key in `FILE` before the tags are made; its password is in STRAKE_KEY_PASSWORD or COSIGN_PASSWORD")
+	fromEnv(flags, "sign-key", "STRAKE_SIGN_KEY")
 	flags.BoolVar(&opts.lockImages, "lock-images", false, "ask the registries for the digests of images without one, and keep them in the artifact")
 	return cmd
 }
@@ -91,6 +96,10 @@ func (t *tool) artifactPush(cmd *cobra.Command, url string, o *artifactPushOptio
 			return nil, err
 		}
 		deps, err := o.deps(t.userAgent())
+		if err != nil {
+			return nil, err
+		}
+		attach, err := o.attach(t, deps.Registry)
 		if err != nil {
 			return nil, err
 		}
@@ -118,16 +127,31 @@ func (t *tool) artifactPush(cmd *cobra.Command, url string, o *artifactPushOptio
 			what = "encrypted image"
 		}
 		say("pushing " + what + " " + tags[0].Name())
-		pushed, err := artifact.Push(ctx, deps.Registry, image, tags...)
+		pushed, err := artifact.PushWith(ctx, deps.Registry, image, attach, tags...)
 		if err != nil {
 			return nil, err
 		}
-		result.Digest, result.Unchanged = pushed.Ref.Name(), pushed.Unchanged
+		result.Digest, result.Unchanged, result.Signed = pushed.Ref.Name(), pushed.Unchanged, attach != nil
 		for _, tag := range tags {
 			result.Tags = append(result.Tags, tag.TagStr())
 		}
 		return result, nil
 	})
+}
+
+// attach returns what signs the artifact; nil if it isn't to be signed.
+func (o *artifactPushOptions) attach(t *tool, client *registry.Client) (func(context.Context, name.Digest) error, error) {
+	if o.signKey == "" {
+		return nil, nil
+	}
+	signer, err := signing.LoadSigner(o.signKey, signing.Password(t.lookupEnv))
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, digest name.Digest) error {
+		_, err := cosign.Sign(ctx, client, digest, signer, cosign.Options{Form: cosign.Both})
+		return err
+	}, nil
 }
 
 // allTags are the tags to push to.
@@ -257,6 +281,7 @@ type artifactPushResult struct {
 	// Unchanged tells that the registry had it all.
 	Unchanged bool                 `json:"unchanged"`
 	Encrypted bool                 `json:"encrypted,omitempty"`
+	Signed    bool                 `json:"signed"`
 	Objects   []string             `json:"objects"`
 	Images    []schema.LockedImage `json:"images,omitempty"`
 }
@@ -267,4 +292,7 @@ func (r *artifactPushResult) print(w io.Writer) {
 		suffix = " (unchanged)"
 	}
 	fmt.Fprintf(w, "published digest %s%s\n", r.Digest, suffix)
+	if r.Signed {
+		fmt.Fprintf(w, "signed %s\n", r.Digest)
+	}
 }

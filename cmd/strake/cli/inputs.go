@@ -141,7 +141,7 @@ func (f *inputFlags) load(ctx context.Context, t *tool, client *registry.Client,
 
 // verifyAll verifies the images of objects, and pins those without a digest to what was verified.
 func (f *inputFlags) verifyAll(ctx context.Context, client *registry.Client, in *input, paths []content.ImagePath) error {
-	verify, err := f.verifier(ctx, client)
+	verify, err := f.verify.check(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -195,18 +195,6 @@ func verifyImage(ctx context.Context, client *registry.Client, ref string, diges
 	return digest.Name(), verify(ctx, digest)
 }
 
-// verifier verifies a digest by what the flags say; nil if they say nothing.
-func (f *inputFlags) verifier(ctx context.Context, client *registry.Client) (func(context.Context, name.Digest) error, error) {
-	v, err := f.verify.verifier(ctx, client)
-	if v == nil || err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, digest name.Digest) error {
-		_, err := v(ctx, digest)
-		return err
-	}, nil
-}
-
 // plain returns an error if Secrets are encrypted still.
 func (in *input) plain() error {
 	for _, o := range in.Objects {
@@ -247,7 +235,7 @@ func (f *inputFlags) options(ctx context.Context, client *registry.Client) (arti
 	if err != nil {
 		return artifact.Options{}, err
 	}
-	verify, err := f.verifier(ctx, client)
+	verify, err := f.verify.check(ctx, client)
 	return artifact.Options{Verify: verify, Identities: keys}, err
 }
 

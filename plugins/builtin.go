@@ -8,6 +8,7 @@ import (
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/artifact"
+	"strake.dev/strake/plugins/cosign"
 	"strake.dev/strake/plugins/cue"
 	"strake.dev/strake/plugins/helm"
 	"strake.dev/strake/plugins/kapp"
@@ -43,6 +44,7 @@ type Deps struct {
 func Builtin(deps Deps) []stages.Plugin {
 	return []stages.Plugin{
 		vendir.Plugin(vendir.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent}),
+		cosign.Plugin(cosign.Deps{Registry: deps.Registry}),
 		ytt.Plugin(),
 		helm.Plugin(),
 		kustomize.Plugin(),

@@ -101,7 +101,7 @@ func Keys(ctx context.Context, dir string, secrets Secrets, refs ...schema.Publi
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, key)
+		keys = append(keys, key.Named(ref.File))
 	}
 	return keys, nil
 }

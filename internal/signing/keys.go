@@ -140,6 +140,13 @@ func newVerifier(path string, public crypto.PublicKey) (*Verifier, error) {
 // String names the key: by its file, if it is from one.
 func (v *Verifier) String() string { return v.path }
 
+// Named returns the key under another name for messages.
+func (v *Verifier) Named(name string) *Verifier {
+	named := *v
+	named.path = name
+	return &named
+}
+
 // Hint tells which key it is, as cosign does: by the SHA-256 of its PKIX form, in base64.
 func (v *Verifier) Hint() string { return v.hint }
 

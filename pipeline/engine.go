@@ -356,7 +356,7 @@ func (r *run) job(s Step) *stages.Job {
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
-		Fetched: slices.Clone(r.newLock.Sources), Resolved: slices.Clone(r.newLock.Images), Before: r.plan.before(s), Provisional: r.provisional,
+		Fetched: slices.Clone(r.newLock.Sources), Resolved: slices.Clone(r.newLock.Images), Before: r.plan.before(s), Provisional: len(r.unmade()) > 0,
 		Origin: r.origin, Rendered: r.rendered, Limits: r.opts.Limits, Unchanged: r.opts.Unchanged, Version: "strake " + r.opts.Version,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}

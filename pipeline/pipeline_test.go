@@ -125,7 +125,11 @@ func (s fakeStep) Run(ctx context.Context, job *stages.Job) (stages.Result, erro
 
 func (s fakeStep) Plan(_ context.Context, job *stages.Job) (stages.Result, []stages.Change, error) {
 	s.log.add("plan %s", job.Step)
-	return stages.Result{}, []stages.Change{{Op: "create", Kind: "thing", Name: job.Step}}, nil
+	op := "create"
+	if s.cfg.Special == "unbuilt" {
+		op = "build"
+	}
+	return stages.Result{}, []stages.Change{{Op: op, Kind: "thing", Name: job.Step}}, nil
 }
 
 func (s fakeStep) Delete(_ context.Context, job *stages.Job) error {

@@ -58,13 +58,7 @@ func (p *Plan) deploys() bool {
 
 // save keeps the plan of a deploy step for the report.
 func (r *run) save(ctx context.Context, s Step, job *stages.Job) ([]stages.Change, error) {
-	var missing []string
-	for _, c := range r.report.Changes {
-		if (c.Op == "build" || c.Op == "push") && !slices.Contains(missing, c.Name) {
-			missing = append(missing, c.Name)
-		}
-	}
-	if len(missing) > 0 {
+	if missing := r.unmade(); len(missing) > 0 {
 		return nil, stages.WithHint(&NotBuiltError{Images: missing}, "strake run --until publish does so; make the plan then")
 	}
 	saver, ok := s.step.(stages.Saver)
@@ -92,6 +86,17 @@ func (r *run) save(ctx context.Context, s Step, job *stages.Job) ([]stages.Chang
 	}
 	r.report.Saved = append(r.report.Saved, step)
 	return saved.Changes, nil
+}
+
+// unmade names the images and artifacts that a plan has found to be made first.
+func (r *run) unmade() []string {
+	var names []string
+	for _, c := range r.report.Changes {
+		if (c.Op == "build" || c.Op == "push") && !slices.Contains(names, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // Restore compiles saved steps to a plan for [Plan.Apply]. name is that of the file they are from.

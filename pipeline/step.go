@@ -149,7 +149,7 @@ type outcome struct {
 
 // call runs the step, or lets it tell what it would do.
 func (r *run) call(ctx context.Context, s Step, job *stages.Job) (stages.Result, []stages.Change, error) {
-	onlyPlan := r.mode != modeRun && (s.Stage == stages.Build || s.Stage == stages.Deploy)
+	onlyPlan := r.mode != modeRun && slices.Contains([]stages.Stage{stages.Build, stages.Publish, stages.Deploy}, s.Stage)
 	r.provisional = r.provisional || onlyPlan
 	if r.mode == modeSave && s.Stage == stages.Deploy {
 		changes, err := r.save(ctx, s, job)

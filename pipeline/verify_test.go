@@ -97,13 +97,18 @@ func TestVerifyUntil(t *testing.T) {
 
 // A plan verifies too, and knows that its images may not be there yet.
 func TestVerifyPlan(t *testing.T) {
-	f := newFixture(t)
-	if _, err := f.plan(fmt.Sprintf(verifiedApp, "")).Preview(t.Context(), f.opts); err != nil {
-		t.Fatal(err)
+	for app, provisional := range map[string]bool{
+		fmt.Sprintf(verifiedApp, ""): false,
+		strings.Replace(fmt.Sprintf(verifiedApp, ""), "image: example.com/web", "image: example.com/web, special: unbuilt", 1): true,
+	} {
+		f := newFixture(t)
+		if _, err := f.plan(app).Preview(t.Context(), f.opts); err != nil {
+			t.Fatal(err)
+		}
+		const checks = 5
+		wantCalls(t, f.log.take()[checks:], "run fetch-src", "run fetch-config", sourcesVerified, "run template-print",
+			"plan build-make", fmt.Sprintf(`verify src,config true "one" %t`, provisional), "plan deploy-put")
 	}
-	const checks = 5
-	wantCalls(t, f.log.take()[checks:], "run fetch-src", "run fetch-config", sourcesVerified, "run template-print",
-		"plan build-make", `verify src,config true "one" true`, "plan deploy-put")
 }
 
 // The explicit form of an App has its steps in the order in which they run.

@@ -51,11 +51,16 @@ func TestScripts(t *testing.T) {
 				}
 			})
 			registry := os.Getenv("STRAKE_SANDBOX_REGISTRY")
+			examples, err := filepath.Abs("../../examples")
+			if err != nil {
+				return err
+			}
 			for k, v := range map[string]string{
 				"PATH":       filepath.Dir(strakeBinary) + ":" + os.Getenv("PATH"),
 				"KUBECONFIG": os.Getenv("KUBECONFIG"), "BUILDKIT_HOST": os.Getenv("BUILDKIT_HOST"),
 				"STRAKE_REGISTRY_MIRRORS": os.Getenv("STRAKE_REGISTRY_MIRRORS"),
 				"XDG_CACHE_HOME":          filepath.Join(env.WorkDir, ".cache"),
+				"EXAMPLES":                examples,
 				"NAMESPACE":               ns.Name, "REGISTRY": registry, "REPO": registry + "/" + ns.Name,
 				"FAULTY": strings.TrimPrefix(faulty.URL, "http://"), "SERVER": config.Host,
 			} {

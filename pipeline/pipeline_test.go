@@ -32,8 +32,8 @@ type fakeConfig struct {
 	Uncached bool   `json:"uncached,omitempty"`
 	Fail     string `json:"fail,omitempty"`
 	Check    string `json:"check,omitempty"`
-	// Special asks for panic, hang, link or skip.
-	Special string `json:"special,omitempty" enum:"panic,hang,link,skip,secret"`
+	// Special asks for panic, hang, link or skip, or for a plan of something that isn't built yet.
+	Special string `json:"special,omitempty" enum:"panic,hang,link,skip,secret,unbuilt"`
 	Image   string `json:"image,omitempty"`
 }
 

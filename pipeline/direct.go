@@ -53,3 +53,15 @@ func direct[T any](ctx context.Context, p *Plan, opts Options, origin stages.Ori
 	}
 	return all, nil
 }
+
+// Adopt lets the plan's deploy steps take over what another tool has deployed.
+func (p *Plan) Adopt(ctx context.Context, opts Options, how stages.Adoption) ([]stages.Change, error) {
+	changes, err := direct(ctx, p, opts, stages.Origin{}, nil, func(ctx context.Context, s Step, job *stages.Job) ([]stages.Change, error) {
+		adopter, ok := s.step.(stages.Adopter)
+		if !ok {
+			return nil, fmt.Errorf("the %s plugin can't take over what others have deployed", s.Plugin.Name)
+		}
+		return adopter.Adopt(ctx, job, how)
+	})
+	return slices.Concat(changes...), err
+}

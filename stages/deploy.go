@@ -179,3 +179,21 @@ type DeployedApp struct {
 	// By is the tool that deployed it last, with its version if that is known.
 	By string `json:"by,omitempty"`
 }
+
+// An Adopter is a deploy step that can take over what another tool has deployed, by writing to nothing but
+// the metadata of the objects.
+type Adopter interface {
+	// Adopt takes over the app of the job's name. It may be called again after it was cut short. The
+	// error wraps [ErrNotDeployed] if there is nothing to adopt, and is a [*RefusedError] if objects belong to a third.
+	Adopt(ctx context.Context, job *Job, how Adoption) ([]Change, error)
+}
+
+// Adoption says how an app is taken over.
+type Adoption struct {
+	// From is the tool that has deployed it: kapp or kustomizer.
+	From string
+	// DryRun only tells what would be taken over.
+	DryRun bool
+	// KeepRecord leaves the tool's own record in the cluster.
+	KeepRecord bool
+}

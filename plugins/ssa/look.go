@@ -237,6 +237,7 @@ func (s *session) lookAt(i *item, mine bool) error {
 		if err := s.read(i); err != nil {
 			return err
 		}
+		keepLabels(i.want, sight.live)
 	} else {
 		sight.looked = true
 	}

@@ -278,7 +278,7 @@ func disown(patches []fluxssa.JSONPatch, annotations []string) error {
 			if p.Value[n].FieldsV1 == nil {
 				continue
 			}
-			if err := json.Unmarshal(p.Value[n].FieldsV1.Raw, &fields); err != nil {
+			if err := json.Unmarshal(p.Value[n].FieldsV1.GetRawBytes(), &fields); err != nil {
 				return err
 			}
 			for _, a := range annotations {
@@ -288,7 +288,7 @@ func disown(patches []fluxssa.JSONPatch, annotations []string) error {
 			if err != nil {
 				return err
 			}
-			p.Value[n].FieldsV1 = &metav1.FieldsV1{Raw: raw}
+			p.Value[n].FieldsV1 = metav1.NewFieldsV1(string(raw))
 		}
 	}
 	return nil

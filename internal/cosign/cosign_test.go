@@ -1,6 +1,7 @@
 package cosign_test
 
 import (
+	"bytes"
 	"crypto/elliptic"
 	"encoding/base64"
 	"encoding/json"
@@ -229,6 +230,11 @@ func TestOtherStatements(t *testing.T) {
 		if err != nil || written != want {
 			t.Errorf("%d: attached %t, %v", i, written, err)
 		}
+	}
+	// cosign attest writes the older type of statements.
+	old := bytes.Replace(statement, []byte("Statement/v1"), []byte("Statement/v0.1"), 1)
+	if _, err := cosign.Attach(t.Context(), p.client, digest, old, "https://slsa.dev/provenance/v1", newPair(t).signer); err != nil {
+		t.Fatal(err)
 	}
 	refusal(t, p, digest, by(a), true, "it isn't signed")
 }

@@ -24,6 +24,8 @@ const (
 	SignPredicate = "https://sigstore.dev/cosign/sign/v1"
 	// StatementType is the type of in-toto's statements (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md).
 	StatementType = "https://in-toto.io/Statement/v1"
+	// oldStatementType is what cosign attest calls them.
+	oldStatementType = "https://in-toto.io/Statement/v0.1"
 	// StatementMediaType is what they are as a payload.
 	StatementMediaType = "application/vnd.in-toto+json"
 

@@ -83,7 +83,7 @@ func ParseStatement(data []byte, digest name.Digest) (*Statement, error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return nil, fmt.Errorf("statement: %w", err)
 	}
-	if s.Type != StatementType {
+	if s.Type != StatementType && s.Type != oldStatementType {
 		return nil, fmt.Errorf("statement: expected the type %s, found %q", StatementType, s.Type)
 	}
 	algorithm, hex, _ := strings.Cut(digest.DigestStr(), ":")

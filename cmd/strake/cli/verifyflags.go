@@ -33,16 +33,13 @@ func (f *verifyFlags) add(cmd *cobra.Command, keyFlag string) {
 
 // required returns an error if nothing is to be verified.
 func (f *verifyFlags) required(cmd *cobra.Command) error {
-	switch {
-	case len(f.keys) == 0 && f.policy == "":
-		return &usageError{
-			err:  stages.WithHint(fmt.Errorf("nobody is named who must have signed"), "name a public key with --%s FILE, or a policy with --policy FILE", f.keyFlag),
-			line: cmd.UseLine(),
-		}
-	case len(f.keys) > 0 && f.policy != "":
-		return usagef(cmd, "--%s and --policy can't be given together", f.keyFlag)
+	if len(f.keys) > 0 || f.policy != "" {
+		return nil
 	}
-	return nil
+	return &usageError{
+		err:  stages.WithHint(fmt.Errorf("nobody is named who must have signed"), "name a public key with --%s FILE, or a policy with --policy FILE", f.keyFlag),
+		line: cmd.UseLine(),
+	}
 }
 
 // A verifier verifies a digest. Signers are empty where a policy lets it be unsigned.
@@ -50,6 +47,9 @@ type verifier func(ctx context.Context, digest name.Digest) (*cosign.Verified, e
 
 // verifier reads the keys or the policy. Without either it is nil.
 func (f *verifyFlags) verifier(ctx context.Context, client *registry.Client) (verifier, error) {
+	if f.policy != "" && len(f.keys) > 0 {
+		return nil, fmt.Errorf("--%s and --policy can't be given together", f.keyFlag)
+	}
 	if f.policy != "" {
 		policy, err := cosign.LoadPolicy(ctx, f.policy, cosign.NoSecrets)
 		if err != nil {

@@ -29,6 +29,8 @@ type Config struct {
 	Encrypt *Encrypt `json:"encrypt,omitempty"`
 	// Sign signs the artifact before its tags name it.
 	Sign *Sign `json:"sign,omitempty"`
+	// Provenance attaches a statement of what the manifests were made of and by what, in the form of SLSA.
+	Provenance bool `json:"provenance,omitempty"`
 	// PlainSecrets allows Secrets whose values anybody can read who can read the repository.
 	PlainSecrets bool `json:"plainSecrets,omitempty"`
 }
@@ -50,7 +52,7 @@ const (
 )
 
 // SetDefaults chooses the form that most tools read.
-func (c *Config) SetDefaults() { c.Format = oci.FormatArtifact }
+func (c *Config) SetDefaults() { c.Format, c.Provenance = oci.FormatArtifact, true }
 
 // Validate checks the URL, the tags and the keys.
 func (c *Config) Validate(n *schema.Node) error {
@@ -120,7 +122,7 @@ var (
 
 // Check makes sure that the key can be read and the repository be written to.
 func (s *step) Check(ctx context.Context, job *stages.Job) error {
-	if _, err := s.attach(ctx, job); err != nil {
+	if _, err := s.signer(ctx, job); err != nil {
 		return err
 	}
 	tags, err := s.config.tags()
@@ -143,13 +145,14 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 	if err != nil {
 		return stages.Result{}, err
 	}
-	attach, err := s.attach(ctx, job)
+	signer, err := s.signer(ctx, job)
 	if err != nil {
 		return stages.Result{}, err
 	}
+	attach := func(ctx context.Context, digest name.Digest) error { return s.attach(ctx, job, p, digest, signer) }
 	sealed := s.sealed(job, p)
 	there, err := s.there(ctx, sealed.Digest, tags)
-	if err == nil && there != nil && attach != nil {
+	if err == nil && there != nil {
 		err = attach(ctx, *there)
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	oci "strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/cosign"
+	"strake.dev/strake/internal/provenance"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/plugins/artifact"
@@ -207,6 +209,11 @@ func TestSigned(t *testing.T) {
 				ref, err := gcr.NewDigest(r.Origin.Artifacts[0])
 				if err != nil {
 					t.Fatal(err)
+				}
+				about, err := provenance.Read(t.Context(), w.client, ref)
+				about = slices.DeleteFunc(about, func(f provenance.Found) bool { return !f.Signed })
+				if err != nil || len(about) != 1 || !about[0].Signed || len(about[0].BuildDefinition.ResolvedDependencies) != 1 {
+					t.Errorf("provenance %+v, %v", about, err)
 				}
 				if v, err := cosign.Verify(t.Context(), w.client, ref, cosign.Requirement{Keys: []*signing.Verifier{verifier}}); err != nil || len(v.Signers) == 0 {
 					t.Errorf("%+v, %v", v, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	oci "strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/cosign"
 	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/schema"
@@ -64,8 +65,8 @@ func (s *Sign) signer(ctx context.Context, job *stages.Job) (*signing.Signer, er
 	})
 }
 
-// attach returns what signs an artifact; nil if it isn't to be signed.
-func (s *step) attach(ctx context.Context, job *stages.Job) (func(context.Context, name.Digest) error, error) {
+// signer reads the key; it is nil if nothing is to be signed.
+func (s *step) signer(ctx context.Context, job *stages.Job) (*signing.Signer, error) {
 	if s.config.Sign == nil {
 		return nil, nil
 	}
@@ -73,11 +74,23 @@ func (s *step) attach(ctx context.Context, job *stages.Job) (func(context.Contex
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	return func(ctx context.Context, digest name.Digest) error {
+	return signer, nil
+}
+
+// attach puts beside an artifact what belongs to it: its signature and its provenance. Where these are
+// already, nothing is written.
+func (s *step) attach(ctx context.Context, job *stages.Job, p *oci.Package, digest name.Digest, signer *signing.Signer) error {
+	if signer != nil {
 		written, err := cosign.Sign(ctx, s.registry, digest, signer, cosign.Options{Form: cosign.Form(s.config.Sign.Form)})
-		if err == nil && written {
+		if err != nil {
+			return err
+		}
+		if written {
 			stages.Log(job.Events, "signed "+digest.Name())
 		}
-		return err
-	}, nil
+	}
+	if !s.config.Provenance {
+		return nil
+	}
+	return s.describe(ctx, job, statement(job, p.Images), digest, signer)
 }

@@ -3,10 +3,13 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/content"
+	"strake.dev/strake/internal/provenance"
 	"strake.dev/strake/internal/render"
 	"strake.dev/strake/schema"
 )
@@ -65,7 +68,11 @@ func (t *tool) artifactInspect(cmd *cobra.Command, url string, o *artifactInspec
 		for _, object := range in.Objects {
 			result.Objects = append(result.Objects, inspectedObject{Name: content.Name(object), Images: content.Images(object, paths)})
 		}
-		return result, nil
+		about, err := provenance.Read(ctx, deps.Registry, a.Ref)
+		for _, f := range about {
+			result.Provenance = append(result.Provenance, inspectedProvenance{Signed: f.Signed, Statement: f.Statement})
+		}
+		return orNil(result, err), err
 	})
 }
 
@@ -78,10 +85,35 @@ type artifactInspectResult struct {
 	ImagesVerified bool `json:"imagesVerified"`
 	// Images are those of all objects, sorted.
 	Images []string `json:"images"`
+	// Provenance says how the artifact came about. Who has signed it isn't verified.
+	Provenance []inspectedProvenance `json:"provenance,omitempty"`
 	// Lock are the digests that the artifact has of them.
 	Lock []schema.LockedImage `json:"lock,omitempty"`
 
 	onlyImages bool
+}
+
+type inspectedProvenance struct {
+	Signed    bool                 `json:"signed"`
+	Statement provenance.Statement `json:"statement"`
+}
+
+// print names the builder, and what it was made of.
+func (p inspectedProvenance) print(w io.Writer) {
+	b := p.Statement.RunDetails.Builder
+	signed := "not signed"
+	if p.Signed {
+		signed = "signed"
+	}
+	fmt.Fprintf(w, "Provenance: %s %s, App %s, %s\n", render.Line(b.ID), render.Line(b.Version["strake"]), render.Line(p.Statement.BuildDefinition.ExternalParameters.App), signed)
+	for _, d := range p.Statement.BuildDefinition.ResolvedDependencies {
+		var digests []string
+		for algorithm, digest := range d.Digest {
+			digests = append(digests, algorithm+":"+digest)
+		}
+		slices.Sort(digests)
+		fmt.Fprintf(w, "   - %s\n", render.Line(strings.Join(slices.DeleteFunc(append([]string{d.Name, d.URI}, digests...), func(s string) bool { return s == "" }), " ")))
+	}
 }
 
 type inspectedObject struct {
@@ -103,6 +135,9 @@ func (r *artifactInspectResult) print(w io.Writer) {
 			what += " and its images"
 		}
 		fmt.Fprintf(w, "Verified: %s\n", what)
+	}
+	for _, p := range r.Provenance {
+		p.print(w)
 	}
 	fmt.Fprintln(w, "Manifests:")
 	for _, o := range r.Objects {

@@ -58,7 +58,7 @@ func (t *tool) artifactVerify(ctx context.Context, urls []string, o *artifactVer
 		}
 		ctx, cancel := o.limit(ctx)
 		defer cancel()
-		verify, err := o.verifyFlags.verifier(ctx, deps.Registry)
+		verify, err := o.verifier(ctx, deps.Registry)
 		if err != nil {
 			return nil, err
 		}

@@ -5,7 +5,7 @@ import (
 )
 
 const rootHelp = `strake takes source code to a running app on Kubernetes. It reads an App, or a
-Pipeline, and runs its stages: fetch, template, build, deploy.
+Pipeline, and runs its stages: fetch, verify, template, build, publish, deploy.
 
 ` + exitHelp + `
 

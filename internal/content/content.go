@@ -16,9 +16,9 @@ import (
 	"strings"
 
 	fluxssa "github.com/fluxcd/pkg/ssa"
+	"go.yaml.in/yaml/v2"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
 
 	"strake.dev/strake/internal/manifest"
 )
@@ -77,7 +77,7 @@ func (s *Set) YAML() ([]byte, error) {
 	for start := 0; start < len(texts); start += few {
 		group.Go(func() error {
 			for n := start; n < min(start+few, len(texts)); n++ {
-				text, err := yaml.Marshal(s.Objects[n].Object)
+				text, err := marshal(s.Objects[n].Object)
 				if err != nil {
 					return fmt.Errorf("%s: %w", Name(s.Objects[n]), err)
 				}
@@ -91,6 +91,10 @@ func (s *Set) YAML() ([]byte, error) {
 	}
 	return bytes.Join(texts, nil), nil
 }
+
+// marshal is sigs.k8s.io/yaml.Marshal for what was read from YAML or JSON. That one makes JSON of it first, and
+// reads that, which takes most of its time.
+func marshal(object map[string]any) ([]byte, error) { return yaml.Marshal(object) }
 
 // Checksum is the SHA-256 of a text, in hex.
 func Checksum(text []byte) string {

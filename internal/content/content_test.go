@@ -1,7 +1,9 @@
 package content
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sort"
@@ -12,6 +14,7 @@ import (
 	"github.com/fluxcd/pkg/ssa/utils"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 )
 
 const objects = `apiVersion: apps/v1
@@ -186,10 +189,22 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// odd has values that are easily written otherwise than they are read.
+const odd = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: odd}
+texts: ["on", "yes", "~", "null", "1e3", "0x10", "0o7", "012", "1_000", "2001-01-01", " a", "a ", "a: b", "a #b", "- a", "=", "<<", "!t", "&a", "*a", "%a", "@a", "\ta", "",
+  "a\nb", "a\nb\n", "\n", "ü…🙂", "\u0000\u001b\u2028\ufeff", "'", "\"", "\\", "<a&b>", ".5", "+1", "-0", "0.10", "Infinity", ".inf", ".nan",
+  "a very long text that is much wider than eighty columns, so that whoever writes it might be tempted to fold it into several lines"]
+numbers: [0, -1, 1.5, 0.1, 1e21, 1e-7, 12345678901234567, -0.0, 3.0, 9007199254740993, 1e2]
+others: [true, false, null, [], {}, [[]], {"1": 2, "true": 3, "": 4, "a b": 5, "z10": 6, "z9": 7, "Z": 8}]
+`
+
 // FuzzParse checks that any stream either is refused, or has a text that gives the same set.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(objects))
 	f.Add([]byte("---\n---\n{}\n--- # x\napiVersion: v1\nkind: List\nitems: [1, {}]\n"))
+	f.Add([]byte(odd))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		s, err := Parse("fuzz", stream)
 		if err != nil {
@@ -199,6 +214,17 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for _, o := range s.Objects {
+			ours, err := marshal(o.Object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs, err := yaml.Marshal(o.Object)
+			// Theirs makes a space of the next-line character.
+			if err != nil || !bytes.Equal(ours, theirs) && !bytes.Contains(ours, []byte("\\N")) {
+				t.Errorf("%v\n%s", err, cmp.Diff(string(theirs), string(ours)))
+			}
+		}
 		again, err := Parse("again", text)
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, text)
@@ -207,4 +233,21 @@ func FuzzParse(f *testing.F) {
 			t.Error(diff)
 		}
 	})
+}
+
+// BenchmarkParse reads and writes 2,000 objects.
+func BenchmarkParse(b *testing.B) {
+	var stream strings.Builder
+	for n := range 2000 {
+		fmt.Fprintf(&stream, "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d%d, labels: {app: web}}\nspec: {replicas: 2, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: \"web:1\"}]}}}\n", n)
+	}
+	for b.Loop() {
+		s, err := Parse("objects", []byte(stream.String()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := s.YAML(); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

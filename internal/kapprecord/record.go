@@ -16,7 +16,8 @@ const (
 	// Manager is the field manager of kapp.
 	Manager = "kapp"
 	// ChangeLabel marks the records of an app's changes; their other label has the app's label value.
-	ChangeLabel    = "kapp.k14s.io/is-app-change"
+	ChangeLabel = "kapp.k14s.io/is-app-change"
+	// ChangeAppLabel is the label of records of changes, with the value of the app's own label.
 	ChangeAppLabel = "kapp.k14s.io/app-change-app-label"
 	// Versioned is the annotation of objects that get another name with each change.
 	Versioned = "kapp.k14s.io/versioned"

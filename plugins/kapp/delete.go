@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"strake.dev/strake/internal/kapprecord"
 	"strake.dev/strake/internal/live"
 	"strake.dev/strake/stages"
 )
@@ -163,9 +164,9 @@ func (s *session) forget(rec *record, name string, listed []live.Object) error {
 		return stages.WithHint(fmt.Errorf("the app's record stays, as objects with its label are still there: %s", strings.Join(names, ", ")),
 			"delete again once what makes them is gone")
 	}
-	changes := labels.Set{"kapp.k14s.io/is-app-change": "", "kapp.k14s.io/app-change-app-label": rec.meta.LabelValue}
+	changes := labels.Set{kapprecord.ChangeLabel: "", kapprecord.ChangeAppLabel: rec.meta.LabelValue}
 	if _, ok := rec.config.Annotations[ctlapp.KappAppChangesUseAppLabelAnnotationKey]; !ok {
-		changes = labels.Set{"kapp.k14s.io/is-app-change": "", "kapp.k14s.io/app-change-app": name}
+		changes = labels.Set{kapprecord.ChangeLabel: "", "kapp.k14s.io/app-change-app": name}
 	}
 	if err := s.deleteMaps(s.ctx, changes.String()); err != nil {
 		return fmt.Errorf("kapp's records of changes: %w", s.explain(err))

@@ -89,8 +89,11 @@ func TestAirGap(t *testing.T) {
 	from := "oci://" + strings.TrimPrefix(first.URL, "http://") + "/team/config:1.0.0"
 	w.must("artifact", "generate-key-pair")
 	w.must("artifact", "push", from, "-k", "artifact/config", "--lock-images", "--sign-key", "cosign.key")
-	if o := w.must("artifact", "copy", from, "archive:config.tar", "--images", "--verify-key", "cosign.pub"); !strings.Contains(o.stdout, "1 images, 1 tags with signatures, 1 referrers") {
+	if o := w.must("artifact", "copy", from, "archive:config.tar", "--images", "--verify-key", "cosign.pub"); !strings.Contains(o.stdout, "1 images, 1 tags with signatures, 2 referrers") {
 		t.Errorf("copy: %s", o)
+	}
+	if o := w.must("artifact", "inspect", from); !strings.Contains(o.stdout, "Provenance: https://strake.dev/strake") || !strings.Contains(o.stdout, "busybox@sha256:") {
+		t.Errorf("the provenance of what was pushed: %s", o)
 	}
 	first.Close()
 	if o := w.strake("artifact", "inspect", from); o.code == 0 {

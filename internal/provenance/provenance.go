@@ -45,10 +45,8 @@ type BuildDefinition struct {
 
 // Parameters are what the user has given.
 type Parameters struct {
-	// App is the namespace and name of the App.
-	App string `json:"app"`
-	// File is the SHA-256 of its file, in hex.
-	File string `json:"fileDigest,omitempty"`
+	// App is the namespace and name of the App; empty if there was none.
+	App string `json:"app,omitempty"`
 	// Stages are the steps that were run, in order, each with its plugin.
 	Stages []string `json:"stages,omitempty"`
 }
@@ -82,8 +80,8 @@ type Metadata struct {
 
 // Inputs are what a statement is made from.
 type Inputs struct {
-	// App is the namespace and name of the App, File the SHA-256 of its file in hex.
-	App, File string
+	// App is the namespace and name of the App; empty if there was none.
+	App string
 	// Stages are the steps that were run, in order.
 	Stages []string
 	// Sources and Images are what was resolved, in any order.
@@ -106,7 +104,7 @@ func New(in Inputs) Statement {
 	s := Statement{
 		BuildDefinition: BuildDefinition{
 			BuildType:            buildType,
-			ExternalParameters:   Parameters{App: in.App, File: in.File, Stages: in.Stages},
+			ExternalParameters:   Parameters{App: in.App, Stages: in.Stages},
 			ResolvedDependencies: append(slices.SortedFunc(slices.Values(in.Sources), byName), slices.SortedFunc(slices.Values(in.Images), byName)...),
 		},
 		RunDetails: RunDetails{Builder: Builder{ID: builderID, Dependencies: plugins}},

@@ -30,7 +30,7 @@ import (
 func inputs() provenance.Inputs {
 	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	return provenance.Inputs{
-		App: "default/web", File: strings.Repeat("b", 64), Stages: []string{"fetch-config vendir", "build-kbld kbld"},
+		App: "default/web", Stages: []string{"fetch-config vendir", "build-kbld kbld"},
 		Sources: []provenance.Dependency{
 			provenance.Source(schema.LockedSource{Path: "src", Git: &vendirconf.LockDirectoryContentsGit{SHA: "c0ffee"}}, "git+https://example.com/x.git"),
 			provenance.Source(schema.LockedSource{Path: "config", Image: &vendirconf.LockDirectoryContentsImage{URL: "r.io/config@" + digest}}, ""),
@@ -40,7 +40,7 @@ func inputs() provenance.Inputs {
 	}
 }
 
-const golden = `{"buildDefinition":{"buildType":"https://strake.dev/build/app/v1","externalParameters":{"app":"default/web","fileDigest":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","stages":["fetch-config vendir","build-kbld kbld"]},"resolvedDependencies":[` +
+const golden = `{"buildDefinition":{"buildType":"https://strake.dev/build/app/v1","externalParameters":{"app":"default/web","stages":["fetch-config vendir","build-kbld kbld"]},"resolvedDependencies":[` +
 	`{"name":"config","uri":"oci://r.io/config@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","digest":{"sha256":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},` +
 	`{"name":"src","uri":"git+https://example.com/x.git","digest":{"gitCommit":"c0ffee"}},` +
 	`{"name":"web","uri":"oci://r.io/web@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","digest":{"sha256":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}]},` +

@@ -25,7 +25,7 @@ func (s *step) describe(ctx context.Context, job *stages.Job, p *provenance.Stat
 // before this one.
 func statement(job *stages.Job, images []schema.LockedImage) *provenance.Statement {
 	in := provenance.Inputs{
-		App: job.App.Namespace + "/" + job.App.Name, Strake: strings.TrimPrefix(job.Version, "strake "), Plugins: map[string]string{}, Date: dateOf(job),
+		App: job.App.Namespace + "/" + job.App.Name, Strake: strings.TrimPrefix(job.Version, "strake "), Plugins: map[string]string{},
 	}
 	for _, b := range job.Before {
 		in.Stages = append(in.Stages, string(b.Stage)+" "+b.Plugin)

@@ -2,7 +2,10 @@ package ssa
 
 import (
 	"errors"
+	"net/http"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,4 +54,70 @@ func TestAdoptForeign(t *testing.T) {
 		t.Errorf("labels %v", m.Labels)
 	}
 	p.nothing("", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\n")
+}
+
+// TestAdoptCutOff lets the server refuse everything after some writes, and adopts again: all of it is taken
+// over then, and kapp's record is gone last.
+func TestAdoptCutOff(t *testing.T) {
+	t.Parallel()
+	const objects, most = 3, 8
+	for cut := range most {
+		t.Run(strconv.Itoa(cut), func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			create := func(m *corev1.ConfigMap) {
+				t.Helper()
+				if _, err := p.core.CoreV1().ConfigMaps(p.namespace).Create(t.Context(), m, metav1.CreateOptions{FieldManager: "kapp"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "app"}, Data: map[string]string{"spec": `{"labelKey":"` + kappLabel + `","labelValue":"` + p.namespace + `","usedGKs":[{"Group":"","Kind":"ConfigMap"}]}`}})
+			manifests := ""
+			for n := range objects {
+				name := "own" + strconv.Itoa(n)
+				create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{kappLabel: p.namespace}}})
+				manifests += "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n"
+			}
+			writes := new(atomic.Int64)
+			whole := p.deps.Cluster
+			p.deps.Cluster = clusterThrough(t, func(next http.RoundTripper) http.RoundTripper { return cutOff{next, writes, int64(cut)} })
+			_, err := p.step("").(stages.Adopter).Adopt(t.Context(), p.job(""), stages.Adoption{From: "kapp"})
+			if err == nil && writes.Load() > int64(cut) {
+				t.Fatal("nothing failed")
+			}
+			if p.configMap("app") == nil && err != nil {
+				t.Errorf("kapp's record is gone, and not all was taken over: %v", err)
+			}
+			p.deps.Cluster = whole
+			if err != nil {
+				if _, err := p.step("").(stages.Adopter).Adopt(t.Context(), p.job(""), stages.Adoption{From: "kapp"}); err != nil {
+					t.Fatalf("the second time: %v", err)
+				}
+			}
+			for n := range objects {
+				if m := p.configMap("own" + strconv.Itoa(n)); m.Labels[ownerName] != "app" || m.Labels[kappLabel] != "" {
+					t.Errorf("labels %v", m.Labels)
+				}
+			}
+			if p.configMap("app") != nil {
+				t.Error("kapp's record is there still")
+			}
+			p.nothing("", manifests)
+		})
+	}
+}
+
+// cutOff refuses writes after the first ones.
+type cutOff struct {
+	next   http.RoundTripper
+	writes *atomic.Int64
+	after  int64
+}
+
+func (c cutOff) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet || r.URL.Query().Has("dryRun") || strings.Contains(r.URL.Path, "/leases") || strings.Contains(r.URL.Path, "/selfsubject") || c.writes.Add(1) <= c.after {
+		return c.next.RoundTrip(r)
+	}
+	body := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"cut off"}`
+	return &http.Response{StatusCode: http.StatusForbidden, Status: "403 Forbidden", Header: http.Header{"Content-Type": {"application/json"}}, Body: reader(body), Request: r}, nil
 }

@@ -12,10 +12,8 @@ import (
 
 	"strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/content"
-	"strake.dev/strake/internal/cosign"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/internal/render"
-	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -30,7 +28,10 @@ type artifactPushOptions struct {
 	source, revision string
 	recipients       string
 	signKey          string
+	provenance       bool
 	lockImages       bool
+	// rendered is the run that --app has asked for.
+	rendered *renderedApp
 }
 
 const (
@@ -77,6 +78,7 @@ are run, which builds images, and the manifests are what they have led to.`,
 	addEnum(cmd, &opts.encrypt, "age-encrypt", "", "what is encrypted: everything, or only the values of Secrets, in the form of SOPS")
 	flags.StringVar(&opts.signKey, "sign-key", "", "sign with the private key in `FILE` before the tags are made; its password is in STRAKE_KEY_PASSWORD or COSIGN_PASSWORD")
 	fromEnv(flags, "sign-key", "STRAKE_SIGN_KEY")
+	flags.BoolVar(&opts.provenance, "provenance", false, "attach a statement of what the artifact was made of, as it is always done with --sign-key")
 	flags.BoolVar(&opts.lockImages, "lock-images", false, "ask the registries for the digests of images without one, and keep them in the artifact")
 	return cmd
 }
@@ -99,7 +101,7 @@ func (t *tool) artifactPush(cmd *cobra.Command, url string, o *artifactPushOptio
 		if err != nil {
 			return nil, err
 		}
-		attach, err := o.attach(t, deps.Registry)
+		signer, err := o.signer(t)
 		if err != nil {
 			return nil, err
 		}
@@ -127,31 +129,16 @@ func (t *tool) artifactPush(cmd *cobra.Command, url string, o *artifactPushOptio
 			what = "encrypted image"
 		}
 		say("pushing " + what + " " + tags[0].Name())
-		pushed, err := artifact.PushWith(ctx, deps.Registry, image, attach, tags...)
+		pushed, err := artifact.PushWith(ctx, deps.Registry, image, o.attach(t, deps.Registry, signer, p), tags...)
 		if err != nil {
 			return nil, err
 		}
-		result.Digest, result.Unchanged, result.Signed = pushed.Ref.Name(), pushed.Unchanged, attach != nil
+		result.Digest, result.Unchanged, result.Signed = pushed.Ref.Name(), pushed.Unchanged, signer != nil
 		for _, tag := range tags {
 			result.Tags = append(result.Tags, tag.TagStr())
 		}
 		return result, nil
 	})
-}
-
-// attach returns what signs the artifact; nil if it isn't to be signed.
-func (o *artifactPushOptions) attach(t *tool, client *registry.Client) (func(context.Context, name.Digest) error, error) {
-	if o.signKey == "" {
-		return nil, nil
-	}
-	signer, err := signing.LoadSigner(o.signKey, signing.Password(t.lookupEnv))
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, digest name.Digest) error {
-		_, err := cosign.Sign(ctx, client, digest, signer, cosign.Options{Form: cosign.Both})
-		return err
-	}, nil
 }
 
 // allTags are the tags to push to.
@@ -210,25 +197,6 @@ func (t *tool) packContent(ctx context.Context, cmd *cobra.Command, o *artifactP
 		p.Manifests, err = artifact.Encrypt(p.Manifests, recipients)
 	}
 	return set, err
-}
-
-// renderApp runs the stages of an App before publish and deploy.
-func (t *tool) renderApp(cmd *cobra.Command, o *artifactPushOptions, events *render.JSON, p *artifact.Package) (*content.Set, error) {
-	o.file.value = o.app
-	s, err := t.openRun(cmd, &o.runFlags)
-	if err != nil {
-		return nil, err
-	}
-	s.opts.Until = stages.Build
-	report, _, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
-	if err != nil {
-		return nil, err
-	}
-	p.Images = report.Images
-	if p.Source == "" && p.Revision == "" {
-		p.Source, p.Revision = report.Origin.Source, report.Origin.Revision
-	}
-	return content.Parse("manifests of "+o.app, report.Manifests)
 }
 
 // lockImages adds those images to known ones that have a digest; with ask, also those of which a registry

@@ -33,6 +33,7 @@ data: {a: b, c: d}
 
 // TestAdopt takes over an app of kapp without touching its pods.
 func TestAdopt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.set = nil
 	w.write("all.yaml", adopted)

@@ -8,6 +8,7 @@ import (
 
 // TestServerSideApply goes through examples/ssa with the commands that its README names.
 func TestServerSideApply(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.set = nil
 	example, err := os.ReadFile("../../examples/ssa/app.yaml")

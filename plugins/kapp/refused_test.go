@@ -79,7 +79,7 @@ func TestWaitTimeout(t *testing.T) {
 		},
 		"crash": {
 			manifest: strings.Replace(deployment("web", image, "echo reading config; echo no such file: /etc/app.conf; exit 3"),
-				"spec:", "spec:\n  minReadySeconds: 30", 1),
+				"spec:", "spec:\n  minReadySeconds: 60", 1),
 			want: []string{"container main ended with exit code 3 (Error)", "its last lines:\n    | reading config\n    | no such file: /etc/app.conf"},
 		},
 		"unschedulable": {

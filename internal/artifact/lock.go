@@ -9,12 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"sigs.k8s.io/yaml"
 
-	"strake.dev/strake/internal/content"
 	"strake.dev/strake/schema"
 )
-
-// checksum is what an artifact's annotation says of its content.
-func checksum(text []byte) string { return content.Checksum(text) }
 
 // lockOf is the text of an ImagesLock.
 func lockOf(images []schema.LockedImage) ([]byte, error) {
@@ -41,13 +37,20 @@ func readLock(text []byte) ([]schema.LockedImage, error) {
 	return lock.Images, nil
 }
 
-// Locked are the images of references that name a digest, in the form of a lock.
-func Locked(refs []string) []schema.LockedImage {
+// Locked are the images of references that name a digest, in the form of a lock. What is known of them
+// already, such as how they were built, is kept.
+func Locked(refs []string, known ...schema.LockedImage) []schema.LockedImage {
 	var images []schema.LockedImage
 	for _, ref := range refs {
-		if digest, err := name.NewDigest(ref); err == nil {
-			images = append(images, schema.LockedImage{Image: digest.Context().Name() + "@" + digest.DigestStr(), Annotations: map[string]string{schema.AnnotationImageID: ref}})
+		digest, err := name.NewDigest(ref)
+		if err != nil {
+			continue
 		}
+		image := schema.LockedImage{Image: digest.Context().Name() + "@" + digest.DigestStr(), Annotations: map[string]string{schema.AnnotationImageID: ref}}
+		if at := slices.IndexFunc(known, func(k schema.LockedImage) bool { return k.Image == image.Image }); at >= 0 {
+			image = known[at]
+		}
+		images = append(images, image)
 	}
 	return images
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"strake.dev/strake/internal/content"
 	"strake.dev/strake/schema"
 )
 
@@ -58,11 +59,11 @@ func Pack(p Package) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := compressed(layer, contentType)
+	files, err := compressed(layer, contentType)
 	if err != nil {
 		return nil, err
 	}
-	layers := []mutate.Addendum{content}
+	layers := []mutate.Addendum{files}
 	if len(p.Images) > 0 {
 		layers = append(layers, mutate.Addendum{Layer: static.NewLayer(lock, lockType), MediaType: lockType})
 	}
@@ -77,7 +78,7 @@ func Pack(p Package) (v1.Image, error) {
 	}
 	annotations := p.annotations()
 	annotations[annotationVersion] = builtBy
-	annotations[annotationChecksum] = checksum(p.Manifests)
+	annotations[annotationChecksum] = content.Checksum(p.Manifests)
 	annotations[annotationCreated] = p.date().Format(time.RFC3339)
 	if p.Encrypted {
 		annotations[annotationEncrypted] = ageEncryption

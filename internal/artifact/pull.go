@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"strake.dev/strake/internal/content"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -191,13 +192,13 @@ func (a *Artifact) readKustomizer(image v1.Image, manifest *v1.Manifest, opts Op
 	} else {
 		return fmt.Errorf("layer %s: expected one file, found %d", manifest.Layers[0].Digest, len(files))
 	}
-	matches := checksum(text) == a.Checksum
+	matches := content.Checksum(text) == a.Checksum
 	if a.Encrypted {
 		if text, err = decrypt(text, opts.Identities); err != nil {
 			return err
 		}
 		// Kustomizer's is that of the plain text.
-		matches = matches || checksum(text) == a.Checksum
+		matches = matches || content.Checksum(text) == a.Checksum
 	}
 	if !matches {
 		return fmt.Errorf("the content doesn't have the checksum %s that the artifact says", a.Checksum)

@@ -42,11 +42,6 @@ type Stream struct {
 	Text []byte
 }
 
-// Empty tells whether nothing is asked for.
-func (in Inputs) Empty() bool {
-	return len(in.Files) == 0 && in.Kustomize == "" && len(in.Streams) == 0
-}
-
 // Load reads a set. Relative paths count from the working directory. Whatever isn't a Kubernetes object
 // is an error; kustomizations that lie among files are passed over.
 func Load(ctx context.Context, in Inputs) (*Set, error) {

@@ -2,7 +2,6 @@ package artifact
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 
 	oci "strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/content"
-	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
@@ -33,7 +31,7 @@ func (s *step) content(job *stages.Job) (*oci.Package, []name.Tag, error) {
 			"encrypt them with “encrypt: {recipients: [age1…]}”, or allow it with “plainSecrets: true”")
 	}
 	p := &oci.Package{
-		Format: s.config.Format, Images: imagesOf(set, job), Date: dateOf(job), Source: job.Origin.Source, Revision: job.Origin.Revision,
+		Format: s.config.Format, Images: oci.Locked(set.Images(nil), job.Resolved...), Date: dateOf(job), Source: job.Origin.Source, Revision: job.Origin.Revision,
 	}
 	p.Manifests, err = set.YAML()
 	return p, tags, err
@@ -71,18 +69,6 @@ func secrets(set *content.Set) []string {
 		}
 	}
 	return names
-}
-
-// imagesOf are the images of a set with their digests. What the build stage knows of them is kept.
-func imagesOf(set *content.Set, job *stages.Job) []schema.LockedImage {
-	images := oci.Locked(set.Images(nil))
-	for n := range images {
-		at := slices.IndexFunc(job.Resolved, func(r schema.LockedImage) bool { return r.Image == images[n].Image })
-		if at >= 0 {
-			images[n] = job.Resolved[at]
-		}
-	}
-	return images
 }
 
 // dateOf is the date of the newest source; zero if none has one.

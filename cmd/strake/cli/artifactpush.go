@@ -204,7 +204,7 @@ func (t *tool) packContent(ctx context.Context, cmd *cobra.Command, o *artifactP
 func lockImages(ctx context.Context, client *registry.Client, refs []string, known []schema.LockedImage, ask bool) ([]schema.LockedImage, error) {
 	var images []schema.LockedImage
 	for _, ref := range refs {
-		locked := artifact.Locked([]string{ref})
+		locked := artifact.Locked([]string{ref}, known...)
 		if len(locked) == 0 && ask {
 			parsed, err := name.ParseReference(ref)
 			if err != nil {
@@ -217,11 +217,6 @@ func lockImages(ctx context.Context, client *registry.Client, refs []string, kno
 			locked = []schema.LockedImage{{
 				Image: parsed.Context().Digest(desc.Digest.String()).Name(), Annotations: map[string]string{schema.AnnotationImageID: ref},
 			}}
-		}
-		for _, k := range known {
-			if len(locked) == 1 && k.Image == locked[0].Image {
-				locked[0] = k
-			}
 		}
 		images = append(images, locked...)
 	}

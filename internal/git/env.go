@@ -20,6 +20,9 @@ var kept = []string{
 
 var keptPrefixes = []string{"GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_LFS_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"}
 
+// silence is for how many seconds a server may send nothing before it is given up.
+const silence = "120"
+
 // settings override the user's configuration where it would change what is checked out, run
 // something, or leave a process behind.
 var settings = [][2]string{
@@ -30,6 +33,18 @@ var settings = [][2]string{
 	{"core.eol", "lf"},
 	{"core.symlinks", "true"},
 	{"core.fileMode", "true"},
+	{"core.protectHFS", "true"},
+	{"core.protectNTFS", "true"},
+	{"core.sparseCheckout", "false"},
+	{"core.splitIndex", "false"},
+	{"core.untrackedCache", "false"},
+	{"checkout.workers", "0"},
+	{"fetch.unpackLimit", "1"},
+	{"fetch.writeCommitGraph", "false"},
+	{"fetch.prune", "false"},
+	{"transfer.bundleURI", "false"},
+	{"http.lowSpeedLimit", "1"},
+	{"http.lowSpeedTime", silence},
 	{"gc.auto", "0"},
 	{"maintenance.auto", "false"},
 	{"fetch.recurseSubmodules", "false"},
@@ -60,6 +75,13 @@ func environment(base []string, address string, auth Auth, temp string) ([]strin
 	})
 	env = append(env, "GIT_TERMINAL_PROMPT=0", "SSH_ASKPASS_REQUIRE=never", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C", "LANGUAGE=")
 	config := slices.Clone(settings)
+	if auth.SkipTLSVerify {
+		own, err := scope(address)
+		if err != nil {
+			return nil, err
+		}
+		config = append(config, [2]string{"http." + own + ".sslVerify", "false"})
+	}
 	if auth.basic() {
 		own, err := scope(address)
 		if err != nil {
@@ -110,7 +132,7 @@ func withConfig(env []string, config [][2]string) []string {
 
 // sshCommand makes ssh use the given key and host keys and nothing of the user's own.
 func sshCommand(auth Auth, temp string) (string, error) {
-	command := []string{"ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=30", "-o", "ForwardAgent=no"}
+	command := []string{"ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=30", "-o", "ForwardAgent=no"}
 	file := func(name string, content []byte) (string, error) {
 		path := filepath.Join(temp, name)
 		// ssh wants a newline at the end of a key.

@@ -19,6 +19,9 @@ type Commit struct {
 	Tags []string
 	// Expression is what was asked for where SHA is empty.
 	Expression string
+
+	// refs are those of the remote, as far as they are known.
+	refs Refs
 }
 
 var fullSHA = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -43,10 +46,11 @@ type Refs map[string]string
 // Refs asks the repository for its references; with names, only for those that end in one of them.
 func (r *Repository) Refs(ctx context.Context, names ...string) (Refs, error) {
 	args := []string{"ls-remote", "--quiet", "--", r.url}
-	out, err := r.run(ctx, "", nil, append(args, names...)...)
+	out, err := r.remote(ctx, call{args: append(args, names...)})
 	if err != nil {
 		return nil, err
 	}
+	r.admitted = true
 	return parseRefs(out)
 }
 
@@ -59,9 +63,18 @@ func parseRefs(out string) (Refs, error) {
 		if !ok || !IsSHA(sha) || name == "" {
 			return nil, fmt.Errorf("unexpected line %q from git ls-remote", line)
 		}
-		refs[strings.TrimSuffix(name, "^{}")] = sha
+		if name = strings.TrimSuffix(name, "^{}"); safeName(name) {
+			refs[name] = sha
+		}
 	}
 	return refs, nil
+}
+
+// safeName tells whether a name that a remote gives can be that of a reference, by those rules of git
+// check-ref-format that keep it from meaning something else in a command.
+func safeName(name string) bool {
+	return name == "HEAD" || strings.HasPrefix(name, "refs/") && !strings.ContainsAny(name, " ~^:?*[\\\x7f") && !strings.Contains(name, "..") &&
+		!strings.Contains(name, "@{") && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' })
 }
 
 // Patterns are what to ask [Repository.Refs] for in order to Resolve a reference.
@@ -79,7 +92,7 @@ func Patterns(ref string) []string {
 // reference; then only its history can tell whether it is, say, a short name of a commit.
 func (refs Refs) Resolve(ref string) (Commit, bool) {
 	if IsSHA(ref) {
-		return Commit{SHA: ref, Tags: refs.tagsOf(ref)}, true
+		return Commit{SHA: ref, Tags: refs.tagsOf(ref), refs: refs}, true
 	}
 	candidates := []string{ref, "refs/" + ref, "refs/tags/" + ref, "refs/heads/" + ref}
 	if short, ok := strings.CutPrefix(ref, "origin/"); ok {
@@ -87,10 +100,10 @@ func (refs Refs) Resolve(ref string) (Commit, bool) {
 	}
 	for _, name := range candidates {
 		if sha, ok := refs[name]; ok && (name == "HEAD" || strings.HasPrefix(name, "refs/")) {
-			return Commit{SHA: sha, Ref: name, Tags: refs.tagsOf(sha)}, true
+			return Commit{SHA: sha, Ref: name, Tags: refs.tagsOf(sha), refs: refs}, true
 		}
 	}
-	return Commit{Expression: ref}, false
+	return Commit{Expression: ref, refs: refs}, false
 }
 
 const tagPrefix = "refs/tags/"

@@ -23,33 +23,49 @@ const (
 	stragglers = 2 * time.Second
 )
 
-// run runs git in dir and returns its standard output. The error holds git's own last words.
+// A call is one run of git.
+type call struct {
+	dir   string
+	env   []string
+	stdin string
+	args  []string
+}
+
+// run runs git in dir and returns its standard output.
 func (r *Repository) run(ctx context.Context, dir string, env []string, args ...string) (string, error) {
+	return r.do(ctx, call{dir: dir, env: env, args: args})
+}
+
+// do runs git and returns its standard output. The error holds git's own last words.
+func (r *Repository) do(ctx context.Context, c call) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if dir == "" {
-		dir = r.temp
+	if c.dir == "" {
+		c.dir = r.temp
 	}
 	var out capped
 	messages := &messages{progress: r.Progress}
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = dir
-	cmd.Env = append(append(cmd.Env, r.env...), "GIT_ALLOW_PROTOCOL="+strings.Join(transports, ":"), "GIT_CEILING_DIRECTORIES="+dir)
-	cmd.Env = append(cmd.Env, env...)
+	cmd := exec.CommandContext(ctx, "git", c.args...)
+	cmd.Dir = c.dir
+	cmd.Env = append(append(cmd.Env, r.env...), "GIT_ALLOW_PROTOCOL="+strings.Join(r.transports(), ":"), "GIT_CEILING_DIRECTORIES="+c.dir)
+	cmd.Env = append(cmd.Env, c.env...)
+	if c.stdin != "" {
+		cmd.Stdin = strings.NewReader(c.stdin)
+	}
 	cmd.Stdout, cmd.Stderr = &out, messages
 	cmd.WaitDelay = stragglers
 	contain(cmd)
 	err := onOneThread(cmd.Run)
 	switch {
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("git %s %s: %w", args[0], Redacted(r.url), ctx.Err())
+		return "", fmt.Errorf("git %s %s: %w", c.args[0], Redacted(r.url), ctx.Err())
 	case errors.Is(err, exec.ErrNotFound):
 		return "", stages.WithHint(errors.New("git is not installed: not found on PATH"), "install git, which git sources are fetched with")
 	case err != nil:
-		return "", r.failure(args[0], messages.text(), err)
+		return "", r.failure(c.args[0], messages.text(), err)
 	case out.full:
-		return "", fmt.Errorf("git %s %s: answered more than %d bytes", args[0], Redacted(r.url), maxOutput)
+		return "", fmt.Errorf("git %s %s: answered more than %d bytes", c.args[0], Redacted(r.url), maxOutput)
 	}
 	return out.String(), nil
 }

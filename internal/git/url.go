@@ -13,6 +13,14 @@ import (
 // transports are the ones that git may use, in an address or for a submodule.
 var transports = []string{"file", "git", "http", "https", "ssh"}
 
+// transports are those that git may use for the repository.
+func (r *Repository) transports() []string {
+	if r.submodule {
+		return transports[1:]
+	}
+	return transports
+}
+
 var (
 	scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)
 	// helper is git's way to name a program as transport, such as ext::.

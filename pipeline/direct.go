@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"strake.dev/strake/stages"
 )
@@ -36,9 +35,8 @@ func direct[T any](ctx context.Context, p *Plan, opts Options, origin stages.Ori
 ) (all []T, err error) {
 	r := p.newRun(opts, modeRun)
 	r.lock, r.origin, r.manifests = &stages.Lock{}, origin, manifests
-	started := time.Now()
 	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
-	defer func() { err = r.finish(ctx, started, err) }()
+	defer func() { err = r.finish(ctx, err) }()
 	steps := slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Stage != stages.Deploy })
 	if err := r.check(ctx, steps); err != nil {
 		return nil, err

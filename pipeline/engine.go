@@ -95,9 +95,8 @@ func (p *Plan) execute(ctx context.Context, opts Options, m mode) (*Report, erro
 		return &Report{}, &IdleError{Reason: p.Idle}
 	}
 	r := p.newRun(opts, m)
-	started := time.Now()
 	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
-	err := r.finish(ctx, started, r.within(ctx))
+	err := r.finish(ctx, r.within(ctx))
 	return &r.report, err
 }
 
@@ -126,6 +125,7 @@ type run struct {
 	plan   *Plan
 	opts   Options
 	mode   mode
+	began  time.Time
 	secret *redactor
 	found  *objects
 	target stages.Target
@@ -161,7 +161,7 @@ func (p *Plan) newRun(opts Options, m mode) *run {
 	for _, c := range p.file.ConfigMaps {
 		found.configMaps[c.Metadata.Name] = c.Values()
 	}
-	r := &run{plan: p, opts: opts, mode: m, secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}, dates: map[string]time.Time{}}
+	r := &run{plan: p, opts: opts, mode: m, began: time.Now(), secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}, dates: map[string]time.Time{}}
 	if opts.Target != nil {
 		r.target = opts.Target(p.App, found)
 	}
@@ -183,9 +183,9 @@ func (r *run) conclude(ctx context.Context, err error) {
 }
 
 // finish tells how the run ended, and removes secrets from the error.
-func (r *run) finish(ctx context.Context, started time.Time, err error) error {
+func (r *run) finish(ctx context.Context, err error) error {
 	r.conclude(ctx, err)
-	event := stages.Event{Type: stages.RunFinished, Message: r.report.Record.Outcome, Seconds: time.Since(started).Seconds()}
+	event := stages.Event{Type: stages.RunFinished, Message: r.report.Record.Outcome, Seconds: time.Since(r.began).Seconds()}
 	if err != nil {
 		err = r.secret.cleanError(err)
 		event.Error, event.Hint = err.Error(), stages.Hint(err)
@@ -353,7 +353,7 @@ func (r *run) blame(s Step, err error) *StepError {
 
 func (r *run) job(s Step) *stages.Job {
 	job := &stages.Job{
-		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder,
+		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder, Began: r.began,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
 		Fetched: slices.Clone(r.newLock.Sources), Resolved: slices.Clone(r.newLock.Images), Before: r.plan.before(s), Provisional: len(r.unmade()) > 0,

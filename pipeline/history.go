@@ -69,10 +69,9 @@ func (p *Plan) Rollback(ctx context.Context, opts Options, step string, revision
 	}
 	r := p.newRun(opts, modeRun)
 	r.lock = &stages.Lock{}
-	started := time.Now()
 	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
 	to, err := r.rollback(ctx, s, historian, revision)
-	return to, r.finish(ctx, started, err)
+	return to, r.finish(ctx, err)
 }
 
 func (r *run) rollback(ctx context.Context, s Step, historian stages.Historian, revision int) (to stages.Revision, err error) {

@@ -15,9 +15,8 @@ import (
 func (p *Plan) Delete(ctx context.Context, opts Options) error {
 	r := p.newRun(opts, modeRun)
 	r.lock = &stages.Lock{}
-	started := time.Now()
 	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
-	return r.finish(ctx, started, r.delete(ctx))
+	return r.finish(ctx, r.delete(ctx))
 }
 
 func (r *run) delete(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	vendirconf "carvel.dev/vendir/pkg/vendir/config"
 	"github.com/google/go-cmp/cmp"
 
 	"strake.dev/strake/pipeline"
@@ -110,7 +111,7 @@ func (s fakeStep) Run(ctx context.Context, job *stages.Job) (stages.Result, erro
 	}
 	var r stages.Result
 	if s.cfg.Path != "" || job.Folder != "" {
-		r.Source = &schema.LockedSource{Path: job.Folder}
+		r.Sources = []schema.LockedSource{{LockDirectoryContents: vendirconf.LockDirectoryContents{Path: job.Folder}}}
 		return r, job.Out.Root().WriteFile("out", []byte(s.cfg.Write+s.log.source), 0o644)
 	}
 	r.Manifests = stages.Manifests(string(job.Manifests) + s.cfg.Write)

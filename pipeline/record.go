@@ -8,7 +8,7 @@ import (
 )
 
 // recordFormat is raised when records of an earlier strake can't be taken over from.
-const recordFormat = 1
+const recordFormat = 2
 
 // A Record is what run.json in the workspace says of the last run. It holds no secret: what a step
 // depended on is there as a digest only.
@@ -45,10 +45,10 @@ type StepRecord struct {
 	// HasManifests tells whether the area holds manifests.
 	HasManifests bool `json:"hasManifests,omitempty"`
 	// Status is one of done, skipped, failed.
-	Status  string               `json:"status"`
-	Reason  string               `json:"reason,omitempty"`
-	Seconds float64              `json:"seconds"`
-	Source  *schema.LockedSource `json:"source,omitempty"`
+	Status  string                `json:"status"`
+	Reason  string                `json:"reason,omitempty"`
+	Seconds float64               `json:"seconds"`
+	Sources []schema.LockedSource `json:"sources,omitempty"`
 	// SourceDate is the time of the commit that a source is from.
 	SourceDate time.Time            `json:"sourceDate,omitzero"`
 	Origin     stages.Origin        `json:"origin,omitzero"`

@@ -139,9 +139,8 @@ func Restore(name string, app stages.App, steps []SavedStep, plugins *stages.Reg
 func (p *Plan) Apply(ctx context.Context, opts Options, origin stages.Origin, saved []SavedStep) error {
 	r := p.newRun(opts, modeRun)
 	r.lock, r.origin = &stages.Lock{}, origin
-	started := time.Now()
 	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
-	return r.finish(ctx, started, r.apply(ctx, saved))
+	return r.finish(ctx, r.apply(ctx, saved))
 }
 
 func (r *run) apply(ctx context.Context, saved []SavedStep) error {

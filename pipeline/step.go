@@ -79,7 +79,7 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 		return rec, err
 	}
 	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(ctx, s, last) {
-		rec.Output, rec.HasManifests, rec.Source, rec.Images = last.Output, last.HasManifests, last.Source, last.Images
+		rec.Output, rec.HasManifests, rec.Sources, rec.Images = last.Output, last.HasManifests, last.Sources, last.Images
 		rec.SourceDate, rec.Origin = last.SourceDate, last.Origin
 		rec.Status, rec.Reason = StatusSkipped, "nothing changed since the last run"
 		return rec, r.adopt(s, last)
@@ -108,7 +108,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	if result.Skipped != "" {
 		rec.Status, rec.Reason = StatusSkipped, result.Skipped
 	}
-	rec.Source, rec.Images, rec.HasManifests = result.Source, result.Images, result.Manifests != nil
+	rec.Sources, rec.Images, rec.HasManifests = result.Sources, result.Images, result.Manifests != nil
 	rec.SourceDate, rec.Origin = result.SourceDate, result.Origin
 	r.overlay = r.overlay.With(result.Overlay)
 	if r.provisional {
@@ -213,9 +213,7 @@ func (r *run) fileOf(s Step) string {
 
 // merge lets the run go on with what a step has yielded; file is where its manifests are, if anywhere.
 func (r *run) merge(rec StepRecord, manifests stages.Manifests, file string) {
-	if rec.Source != nil {
-		r.newLock.Sources = append(r.newLock.Sources, *rec.Source)
-	}
+	r.newLock.Sources = append(r.newLock.Sources, rec.Sources...)
 	if !rec.SourceDate.IsZero() {
 		r.dates[rec.Folder] = rec.SourceDate
 	}

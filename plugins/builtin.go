@@ -5,6 +5,7 @@ import (
 	"os/exec"
 
 	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/artifact"
@@ -17,6 +18,7 @@ import (
 	"strake.dev/strake/plugins/sops"
 	"strake.dev/strake/plugins/ssa"
 	"strake.dev/strake/plugins/vendir"
+	"strake.dev/strake/plugins/vendir/source"
 	"strake.dev/strake/plugins/ytt"
 	"strake.dev/strake/stages"
 )
@@ -28,6 +30,10 @@ type Deps struct {
 	Cluster *kube.Cluster
 	// Registry talks to container registries.
 	Registry *registry.Client
+	// Cache keeps what was downloaded; nil keeps nothing.
+	Cache *cache.Store
+	// GitHubToken is for GitHub's API; it may be empty.
+	GitHubToken string
 	// Builder talks to BuildKit daemons.
 	Builder *buildkit.Client
 	// Rebuild has images built even if nothing has changed.
@@ -43,7 +49,7 @@ type Deps struct {
 // Builtin returns the plugins that strake is built with, in the order of their stages.
 func Builtin(deps Deps) []stages.Plugin {
 	return []stages.Plugin{
-		vendir.Plugin(vendir.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent}),
+		vendir.Plugin(source.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent, Cache: deps.Cache, GitHubToken: deps.GitHubToken}),
 		cosign.Plugin(cosign.Deps{Registry: deps.Registry}),
 		ytt.Plugin(),
 		helm.Plugin(),

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	vendir "carvel.dev/vendir/pkg/vendir/config"
 	"github.com/google/go-cmp/cmp"
 
 	"strake.dev/strake/schema"
@@ -155,11 +156,11 @@ func TestLockDifferences(t *testing.T) {
 		}}
 	}
 	old := schema.Lock{
-		Sources: []schema.LockedSource{{Path: "gone"}},
+		Sources: []schema.LockedSource{{LockDirectoryContents: vendir.LockDirectoryContents{Path: "gone"}}},
 		Images:  []schema.LockedImage{image("same", "1", ""), image("moved", "1", ""), image("rebuilt", "1", "a"), image("unused", "1", "")},
 	}
 	now := schema.Lock{
-		Sources: []schema.LockedSource{{Path: "new"}},
+		Sources: []schema.LockedSource{{LockDirectoryContents: vendir.LockDirectoryContents{Path: "new"}}},
 		Images:  []schema.LockedImage{image("same", "1", ""), image("moved", "2", ""), image("rebuilt", "1", "b"), image("added", "1", "")},
 	}
 	want := []schema.Difference{

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"path"
 	"reflect"
 	"slices"
+	"strings"
 
 	"carvel.dev/imgpkg/pkg/imgpkg/lockconfig"
 	vendir "carvel.dev/vendir/pkg/vendir/config"
@@ -31,13 +33,19 @@ const (
 
 // A LockedSource says what a source resolved to, in vendir's form. Its Path is that of the source
 // in the App's folder.
-type LockedSource = vendir.LockDirectoryContents
+type LockedSource struct {
+	vendir.LockDirectoryContents
+	// Digest is that of what was downloaded, such as sha256:9f86…, of the kinds of source whose entry in
+	// vendir's form doesn't pin the content: http, githubRelease and helmChart.
+	Digest string `json:"digest,omitempty"`
+}
 
 // A LockedImage says what an image resolved to, in imgpkg's form. The annotation
 // [AnnotationImageID] says which.
 type LockedImage = lockconfig.ImageRef
 
-// A Lock is what a lock file holds: a vendir LockConfig and an imgpkg ImagesLock.
+// A Lock is what a lock file holds: a vendir LockConfig and an imgpkg ImagesLock, and the digests of sources
+// that vendir's form has no place for.
 type Lock struct {
 	// Sources are sorted by path.
 	Sources []LockedSource
@@ -89,6 +97,8 @@ func (l Lock) Differences(n Lock) []Difference {
 		switch {
 		case !ok:
 			diffs = append(diffs, Difference{"source " + s.Path, "is not in the lock file"})
+		case old.Digest != s.Digest && reflect.DeepEqual(old.LockDirectoryContents, s.LockDirectoryContents):
+			diffs = append(diffs, Difference{"source " + s.Path, fmt.Sprintf("has the digest %s, but the lock file has %s", s.Digest, cmp.Or(old.Digest, "none"))})
 		case !reflect.DeepEqual(old, s):
 			diffs = append(diffs, Difference{"source " + s.Path, fmt.Sprintf("is %s, but the lock file has %s", describeSource(s), describeSource(old))})
 		}
@@ -128,9 +138,15 @@ func describeSource(s LockedSource) string {
 	case s.ImgpkgBundle != nil:
 		return s.ImgpkgBundle.Image
 	case s.HelmChart != nil:
-		return "version " + s.HelmChart.Version
+		return strings.TrimSpace("version " + s.HelmChart.Version + " " + s.Digest)
 	case s.HTTP != nil:
-		return "an http source"
+		return cmp.Or(s.Digest, "an http source")
+	case s.GithubRelease != nil:
+		return strings.TrimSpace(s.GithubRelease.URL + " " + s.Digest)
+	case s.Hg != nil:
+		return "changeset " + s.Hg.SHA
+	case s.Manual != nil:
+		return "made by hand"
 	case s.Inline != nil:
 		return "inline"
 	case s.Directory != nil:
@@ -147,6 +163,7 @@ func ReadLock(name string, data []byte) (Lock, error) {
 		return Lock{}, err
 	}
 	var l Lock
+	var digests digestsLock
 	var found Diagnostics
 	for _, doc := range docs {
 		text, err := doc.YAML()
@@ -159,8 +176,8 @@ func ReadLock(name string, data []byte) (Lock, error) {
 			if c, err = vendir.NewLockConfigFromBytes(text); err == nil {
 				for _, d := range c.Directories {
 					for _, s := range d.Contents {
-						s.Path = d.Path
-						l.Sources = append(l.Sources, s)
+						s.Path = path.Join(d.Path, s.Path)
+						l.Sources = append(l.Sources, LockedSource{LockDirectoryContents: s})
 					}
 				}
 			}
@@ -169,10 +186,19 @@ func ReadLock(name string, data []byte) (Lock, error) {
 			if c, err = lockconfig.NewImagesLockFromBytes(text); err == nil {
 				l.Images = append(l.Images, c.Images...)
 			}
+		case digestsKind:
+			err = yaml.UnmarshalStrict(text, &digests)
 		default:
-			err = doc.Errorf("unknown kind %q in a lock file: expected LockConfig or ImagesLock", kind)
+			err = doc.Errorf("unknown kind %q in a lock file: expected LockConfig, ImagesLock or %s", kind, digestsKind)
 		}
 		found.Collect(doc.Pos(), "", err)
+	}
+	for _, d := range digests.Sources {
+		for i := range l.Sources {
+			if l.Sources[i].Path == d.Path {
+				l.Sources[i].Digest = d.Digest
+			}
+		}
 	}
 	l.Sort()
 	return l, found.Err()
@@ -187,10 +213,34 @@ func (l Lock) sources() vendir.LockConfig {
 	for _, s := range l.Sources {
 		dir := vendir.LockDirectory{Path: s.Path}
 		s.Path = "."
-		dir.Contents = []vendir.LockDirectoryContents{s}
+		dir.Contents = []vendir.LockDirectoryContents{s.LockDirectoryContents}
 		sources.Directories = append(sources.Directories, dir)
 	}
 	return sources
+}
+
+// A digestsLock is the document for the digests of sources.
+type digestsLock struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Sources    []sourceDigest `json:"sources"`
+}
+
+type sourceDigest struct {
+	Path   string `json:"path"`
+	Digest string `json:"digest"`
+}
+
+const digestsKind = "SourceDigestsLock"
+
+func (l Lock) digests() digestsLock {
+	d := digestsLock{APIVersion: APIVersion, Kind: digestsKind}
+	for _, s := range l.Sources {
+		if s.Digest != "" {
+			d.Sources = append(d.Sources, sourceDigest{s.Path, s.Digest})
+		}
+	}
+	return d
 }
 
 // Bytes returns the lock as a file: deterministic, without time, machine path or secret.
@@ -199,7 +249,11 @@ func (l Lock) Bytes() ([]byte, error) {
 	images := lockconfig.NewEmptyImagesLock()
 	images.Images = l.Images
 	var out bytes.Buffer
-	for _, doc := range []any{l.sources(), images} {
+	docs := []any{l.sources(), images}
+	if digests := l.digests(); len(digests.Sources) > 0 {
+		docs = append(docs, digests)
+	}
+	for _, doc := range docs {
 		b, err := yaml.Marshal(doc)
 		if err != nil {
 			return nil, err

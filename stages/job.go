@@ -40,6 +40,8 @@ type Job struct {
 	Folder string
 	// Out is the step's own area, empty when Run begins. It is there in Run and Plan only.
 	Out *Tree
+	// Began is when the run began. What a remote has answered since then need not be asked again.
+	Began time.Time
 	// Temp is where the step makes its temporary files, as an absolute path. It is cleared by the next
 	// run even if this one is killed. Empty is the system's folder for them.
 	Temp string

@@ -24,8 +24,9 @@ type Result struct {
 	// Overlay is what template steps after this one see over the App's folder; a step that yields one
 	// has to be run each time, and so has no key.
 	Overlay *Overlay
-	// Source is what a fetch step's source resolved to, for the lock; its Path is job.Folder.
-	Source *schema.LockedSource
+	// Sources are what a fetch step's sources resolved to, for the lock; the Path of each is job.Folder or
+	// below it.
+	Sources []schema.LockedSource
 	// SourceDate is the time of the commit that a fetch step's source is from; zero if it is from none.
 	SourceDate time.Time
 	// Origin tells where a fetch step's source is from.

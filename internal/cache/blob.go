@@ -17,7 +17,7 @@ import (
 type MismatchError struct{ Want, Got string }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("the content has the digest %s, expected %s", e.Got, e.Want)
+	return fmt.Sprintf("has the digest %s, expected %s", e.Got, e.Want)
 }
 
 // algorithm is the prefix of all digests.

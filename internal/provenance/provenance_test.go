@@ -32,8 +32,8 @@ func inputs() provenance.Inputs {
 	return provenance.Inputs{
 		App: "default/web", Stages: []string{"fetch-config vendir", "build-kbld kbld"},
 		Sources: []provenance.Dependency{
-			provenance.Source(schema.LockedSource{Path: "src", Git: &vendirconf.LockDirectoryContentsGit{SHA: "c0ffee"}}, "git+https://example.com/x.git"),
-			provenance.Source(schema.LockedSource{Path: "config", Image: &vendirconf.LockDirectoryContentsImage{URL: "r.io/config@" + digest}}, ""),
+			provenance.Source(schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Path: "src", Git: &vendirconf.LockDirectoryContentsGit{SHA: "c0ffee"}}}, "git+https://example.com/x.git"),
+			provenance.Source(schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Path: "config", Image: &vendirconf.LockDirectoryContentsImage{URL: "r.io/config@" + digest}}}, ""),
 		},
 		Images: []provenance.Dependency{provenance.Image("web", "r.io/web@"+digest)},
 		Strake: "v1.2.3", Plugins: map[string]string{"vendir": "2", "kbld": "7"},

@@ -1,6 +1,10 @@
 package provenance
 
-import "strake.dev/strake/schema"
+import (
+	"strings"
+
+	"strake.dev/strake/schema"
+)
 
 // Source is the dependency that a fetched source is. The lock knows no URL of git repositories and web
 // servers; uri, if not empty, is that of the source.
@@ -15,6 +19,9 @@ func Source(s schema.LockedSource, uri string) Dependency {
 		d = Image(s.Path, s.ImgpkgBundle.Image)
 	case s.HelmChart != nil:
 		d.Name += ": chart version " + s.HelmChart.Version
+	}
+	if sum, ok := strings.CutPrefix(s.Digest, "sha256:"); ok {
+		d.Digest = map[string]string{"sha256": sum}
 	}
 	return d
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -44,4 +46,67 @@ func blob(ctx context.Context, p *remote.Puller, digest name.Digest, limit int64
 		return nil, &Fault{Host: digest.RegistryStr(), Text: fmt.Sprintf("sends %s for %s", got, digest.DigestStr())}
 	}
 	return data, nil
+}
+
+// Download writes a configuration or layer into a file, from its beginning. What the registry sends has to
+// have the digest. Mirrors are asked first. progress, if not nil, is told how many bytes have come.
+func (c *Client) Download(ctx context.Context, digest name.Digest, f *os.File, progress func(int64)) error {
+	_, err := each(c, digest, func(p *remote.Puller, ref name.Reference) (struct{}, error) {
+		return struct{}{}, download(ctx, p, ref.Context().Digest(digest.DigestStr()), f, progress)
+	})
+	return err
+}
+
+func download(ctx context.Context, p *remote.Puller, digest name.Digest, f *os.File, progress func(int64)) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	layer, err := p.Layer(ctx, digest)
+	if err != nil {
+		return err
+	}
+	r, err := layer.Compressed()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(f, &counter{r: r, progress: progress})
+	return err
+}
+
+// A counter tells how much was read.
+type counter struct {
+	r        io.Reader
+	n        int64
+	progress func(int64)
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	if c.progress != nil {
+		c.progress(c.n)
+	}
+	return n, err
+}
+
+// Anonymous tells whether requests for a repository have no credentials, as far as the client knows; where
+// that can't be told, they may have some.
+func (c *Client) Anonymous(ctx context.Context, repo name.Repository) bool {
+	auth, err := authn.Resolve(ctx, c.keychain, repo)
+	return err == nil && auth == authn.Anonymous
+}
+
+// With returns a client like c, with the same credentials, whose options edit has changed.
+func (c *Client) With(edit func(*Options)) (*Client, error) {
+	opts := c.opts
+	edit(&opts)
+	n, err := New(opts)
+	if err != nil {
+		return nil, err
+	}
+	return n.WithKeychain(c.keychain)
 }

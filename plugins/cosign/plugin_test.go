@@ -100,10 +100,10 @@ func TestConformance(t *testing.T) {
 	w := newWorld(t)
 	signed, unsigned := w.image(t, "signed", true), w.image(t, "unsigned", false)
 	image := func(path, url string) schema.LockedSource {
-		return schema.LockedSource{Path: path, Image: &vendirconf.LockDirectoryContentsImage{URL: url}}
+		return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Path: path, Image: &vendirconf.LockDirectoryContentsImage{URL: url}}}
 	}
-	bundle := schema.LockedSource{Path: "bundle", ImgpkgBundle: &vendirconf.LockDirectoryContentsImgpkgBundle{Image: signed}}
-	git := schema.LockedSource{Path: "src", Git: &vendirconf.LockDirectoryContentsGit{SHA: "1"}}
+	bundle := schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Path: "bundle", ImgpkgBundle: &vendirconf.LockDirectoryContentsImgpkgBundle{Image: signed}}}
+	git := schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Path: "src", Git: &vendirconf.LockDirectoryContentsGit{SHA: "1"}}}
 	sources := fetched(image("config", signed), bundle, image("other", unsigned), git)
 	keys := map[string]string{"cosign.pub": w.public, "other.pub": w.other}
 	policy := "apiVersion: strake.dev/v1alpha1\nkind: SignaturePolicy\nspec:\n  rules:\n" +

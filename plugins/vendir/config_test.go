@@ -1,13 +1,16 @@
 package vendir_test
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
 
+	vendirconf "carvel.dev/vendir/pkg/vendir/config"
 	kappctrl "github.com/vmware-tanzu/carvel-kapp-controller/pkg/apis/kappctrl/v1alpha1"
 
 	"strake.dev/strake/plugins/vendir"
+	"strake.dev/strake/plugins/vendir/source"
 	"strake.dev/strake/stages"
 )
 
@@ -77,8 +80,8 @@ func TestBadConfigurations(t *testing.T) {
 }
 
 func TestPlugin(t *testing.T) {
-	p := vendir.Plugin(vendir.Deps{})
-	if p.Stage != stages.Fetch || p.Name != "vendir" || !p.Whole || len(p.Keys) != 7 {
+	p := vendir.Plugin(source.Deps{})
+	if p.Stage != stages.Fetch || p.Name != "vendir" || !p.Whole || len(p.Keys) != len(source.Kinds()) {
 		t.Errorf("got %+v", p)
 	}
 	if _, err := p.New(nil); err == nil {
@@ -94,18 +97,27 @@ func TestPlugin(t *testing.T) {
 	}
 }
 
-// The fields are kapp-controller's, by name and type, and directory.
-func TestFieldsOfKappController(t *testing.T) {
-	own := fieldsOf(reflect.TypeFor[vendir.Config](), "")
-	for name := range fieldsOf(reflect.TypeFor[kappctrl.AppFetch](), "") {
+// The fields are those of kapp-controller and of vendir, by name and type. What they say of the folder that
+// vendir replaces has no place in an App.
+func TestFieldsOfCarvel(t *testing.T) {
+	own := fieldsOf(reflect.TypeFor[source.Config](), "")
+	theirs := fieldsOf(reflect.TypeFor[kappctrl.AppFetch](), "")
+	maps.Copy(theirs, fieldsOf(reflect.TypeFor[vendirconf.DirectoryContents](), ""))
+	for _, name := range []string{".lazy bool", ".ignorePaths string", ".permissions uint32"} {
+		if !theirs[name] {
+			t.Errorf("vendir no longer has %s", name)
+		}
+		delete(theirs, name)
+	}
+	for name := range theirs {
 		if !own[name] {
 			t.Errorf("%s is missing", name)
 		}
 		delete(own, name)
 	}
 	for name := range own {
-		if !strings.HasPrefix(name, ".directory") {
-			t.Errorf("%s is not kapp-controller's", name)
+		if !strings.HasPrefix(name, ".directory.") && name != ".githubRelease.http.subPath string" {
+			t.Errorf("%s is neither kapp-controller's nor vendir's", name)
 		}
 	}
 }
@@ -119,8 +131,15 @@ func fieldsOf(typ reflect.Type, path string) map[string]bool {
 		return names
 	}
 	for f := range typ.Fields() {
+		if !f.IsExported() {
+			continue
+		}
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		for name := range fieldsOf(f.Type, path+"."+key) {
+		below := path + "." + key
+		if f.Anonymous && key == "" {
+			below = path
+		}
+		for name := range fieldsOf(f.Type, below) {
 			names[name] = true
 		}
 	}

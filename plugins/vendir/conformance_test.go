@@ -8,6 +8,7 @@ import (
 	"strake.dev/strake/internal/git/gittest"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir"
+	"strake.dev/strake/plugins/vendir/source"
 	"strake.dev/strake/stages/stagetest"
 )
 
@@ -29,7 +30,7 @@ func TestConformance(t *testing.T) {
 	repo.Commit("first")
 	login := stagetest.Objects{Secrets: map[string]map[string]string{"login": {"username": "me", "password": "correct-horse"}}}
 	wrong := stagetest.Objects{Secrets: map[string]map[string]string{"login": {"username": "me", "password": "battery-staple"}}}
-	stagetest.Run(t, vendir.Plugin(vendir.Deps{Registry: client}),
+	stagetest.Run(t, vendir.Plugin(source.Deps{Registry: client}),
 		stagetest.Case{
 			Name: "inline", Config: "inline: {paths: {a/b: x}, pathsFrom: [{secretRef: {name: login, directoryPath: s}}]}", Objects: login,
 			WantFiles: map[string]string{"a/b": "x", "s/username": "me", "s/password": "correct-horse"},

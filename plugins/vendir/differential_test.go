@@ -67,12 +67,12 @@ func vendirSync(t *testing.T, entry string, o objects) (schema.LockedSource, map
 			delete(tree, name)
 		}
 	}
-	return lock.Contents[0], tree
+	return schema.LockedSource{LockDirectoryContents: lock.Contents[0]}, tree
 }
 
 func lockBytes(t *testing.T, entry schema.LockedSource) string {
 	t.Helper()
-	entry.Path = "."
+	entry.Path, entry.Digest = ".", "" // vendir has no digests
 	text, err := schema.Lock{Sources: []schema.LockedSource{entry}}.Bytes()
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func servedRepo(t *testing.T) (r *gittest.Repo, url string, asked *atomic.Int64)
 }
 
 func lockedGit(sha string) schema.LockedSource {
-	return schema.LockedSource{Git: &vendirconf.LockDirectoryContentsGit{SHA: sha, Tags: []string{"v9"}, CommitTitle: "as locked"}}
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Git: &vendirconf.LockDirectoryContentsGit{SHA: sha, Tags: []string{"v9"}, CommitTitle: "as locked"}}}
 }
 
 func TestGitLocked(t *testing.T) {
@@ -73,7 +73,7 @@ func TestGitLocked(t *testing.T) {
 		"commit is gone": {config, lockedGit(gone), gone + " in the lock file, which " + url + " no longer has"},
 		"other commit":   {"git: {url: " + url + ", ref: " + second + "}", lockedGit(first), "is commit " + second + ", but the lock file has commit " + first},
 		"no commit":      {config, lockedGit("main"), "has no commit in the lock file"},
-		"other kind":     {config, schema.LockedSource{HTTP: &vendirconf.LockDirectoryContentsHTTP{}}, "is of the kind git, but the lock file has one of the kind http"},
+		"other kind":     {config, schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{HTTP: &vendirconf.LockDirectoryContentsHTTP{}}}, "is of the kind git, but the lock file has one of the kind http"},
 	}
 	for name, test := range lockErrors {
 		t.Run(name, func(t *testing.T) {

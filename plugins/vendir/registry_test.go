@@ -26,7 +26,7 @@ import (
 )
 
 func lockedImage(url, tag string) schema.LockedSource {
-	return schema.LockedSource{Image: &vendirconf.LockDirectoryContentsImage{URL: url, Tag: tag}}
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Image: &vendirconf.LockDirectoryContentsImage{URL: url, Tag: tag}}}
 }
 
 func TestImageLocked(t *testing.T) {
@@ -68,7 +68,7 @@ func TestImageLocked(t *testing.T) {
 		"other digest":    {"image: {url: " + repo + "@" + two + "}", lockedImage(repo+"@"+one, ""), "is " + two + ", but the lock file has " + one},
 		"not selected":    {selection, lockedImage(repo+"@"+one, "v0.9.0"), `the lock file has the tag "v0.9.0"`},
 		"no digest":       {config, lockedImage(repo+":v1.0.0", "v1.0.0"), "has no digest"},
-		"bundle's":        {config, schema.LockedSource{ImgpkgBundle: &vendirconf.LockDirectoryContentsImgpkgBundle{Image: repo + "@" + one}}, "of the kind imgpkgBundle"},
+		"bundle's":        {config, schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{ImgpkgBundle: &vendirconf.LockDirectoryContentsImgpkgBundle{Image: repo + "@" + one}}}, "of the kind imgpkgBundle"},
 		"bundle for file": {"imgpkgBundle: {image: " + repo + ":v1.0.0}", lockedImage(repo+"@"+one, "v1.0.0"), "of the kind imgpkgBundle, but the lock file has one of the kind image"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,8 +199,8 @@ func TestMirror(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := "registry.example.com/team/config@" + digest; result.Source.Image.URL != want || f.tree()["a"] != "1" {
-			t.Errorf("got %+v, %v", result.Source.Image, f.tree())
+		if want := "registry.example.com/team/config@" + digest; result.Sources[0].Image.URL != want || f.tree()["a"] != "1" {
+			t.Errorf("got %+v, %v", result.Sources[0].Image, f.tree())
 		}
 	}
 }
@@ -266,7 +266,7 @@ func chartTgz(t testing.TB, version, appVersion string) []byte {
 }
 
 func lockedChart(version, appVersion string) schema.LockedSource {
-	return schema.LockedSource{HelmChart: &vendirconf.LockDirectoryContentsHelmChart{Version: version, AppVersion: appVersion}}
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{HelmChart: &vendirconf.LockDirectoryContentsHelmChart{Version: version, AppVersion: appVersion}}}
 }
 
 func TestHelmRepository(t *testing.T) {

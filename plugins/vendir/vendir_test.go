@@ -16,6 +16,7 @@ import (
 
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir"
+	"strake.dev/strake/plugins/vendir/source"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -90,7 +91,7 @@ func bindWith(client *registry.Client, config string) (stages.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	return vendir.Plugin(vendir.Deps{Registry: client, UserAgent: "strake/test"}).New(nodes[0])
+	return vendir.Plugin(source.Deps{Registry: client, UserAgent: "strake/test"}).New(nodes[0])
 }
 
 // newFixture binds a configuration; it may count from dir.
@@ -127,10 +128,10 @@ func (f *fixture) run() (schema.LockedSource, error) {
 	if err != nil {
 		return schema.LockedSource{}, err
 	}
-	if result.Source.Path != f.job.Folder {
-		f.t.Errorf("the path of the lock entry is %q", result.Source.Path)
+	if result.Sources[0].Path != f.job.Folder {
+		f.t.Errorf("the path of the lock entry is %q", result.Sources[0].Path)
 	}
-	return *result.Source, nil
+	return result.Sources[0], nil
 }
 
 func (f *fixture) mustRun() schema.LockedSource {

@@ -119,7 +119,7 @@ func (s *scene) checkResult(r stages.Result) {
 	case !yields && r.Manifests != nil:
 		s.t.Errorf("Run: manifests, expected a %s step to yield none", s.plugin.Stage)
 	}
-	if r.Source != nil && s.plugin.Stage != stages.Fetch {
+	if len(r.Sources) > 0 && s.plugin.Stage != stages.Fetch {
 		s.t.Errorf("Run: a source for the lock, expected one from fetch steps only")
 	}
 	if len(r.Images) > 0 && s.plugin.Stage != stages.Build {

@@ -150,7 +150,7 @@ func TestRunFindsBrokenContracts(t *testing.T) {
 		{"writes beside the file", before(func(job *stages.Job) { must(os.WriteFile(filepath.Join(job.Dir, "c"), nil, 0o644)) }), "beside the App's file"},
 		{"leaves temporary files", before(func(*stages.Job) { must(os.MkdirAll(filepath.Join(os.TempDir(), "x"), 0o700)) }), "left in the system's temporary folder"},
 		{"no manifests", result(func(r *stages.Result, _ *error) { r.Manifests = nil }), "no manifests"},
-		{"source of a template", result(func(r *stages.Result, _ *error) { r.Source = &schema.LockedSource{} }), "a source for the lock"},
+		{"source of a template", result(func(r *stages.Result, _ *error) { r.Sources = []schema.LockedSource{{}} }), "a source for the lock"},
 		{"other manifests", result(func(r *stages.Result, _ *error) { r.Manifests = stages.Manifests("x: y\n") }), "manifests differ"},
 		{"unequal results", result(func(r *stages.Result, _ *error) {
 			r.Skipped = fmt.Sprint(count.Add(1))

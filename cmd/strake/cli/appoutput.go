@@ -88,8 +88,7 @@ func printed(t *stages.Transcript, succeeded bool) string {
 func locked(report *pipeline.Report) (string, error) {
 	var lock schema.Lock
 	for _, step := range report.Record.Steps {
-		if step.Source != nil {
-			source := *step.Source
+		for _, source := range step.Sources {
 			if source.Path == "." {
 				source.Path = "0" // the folder that kapp-controller gives to a single source
 			}

@@ -62,8 +62,8 @@ func (o *artifactPushOptions) facts(t *tool, p artifact.Package) provenance.Inpu
 		in.Plugins[s.Plugin.Name] = s.Plugin.Version
 	}
 	for _, s := range o.rendered.report.Record.Steps {
-		if s.Source != nil {
-			in.Sources = append(in.Sources, provenance.Source(*s.Source, s.Origin.Source))
+		for _, source := range s.Sources {
+			in.Sources = append(in.Sources, provenance.Source(source, s.Origin.Source))
 		}
 	}
 	return in

@@ -33,6 +33,8 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_REGISTRY_MIRRORS":      {"registry-mirror", "docker.io=a,quay.io=b", "[docker.io=a,quay.io=b]"},
 	"STRAKE_REGISTRY_CA_CERT_PATH": {"registry-ca-cert-path", "a.pem,b.pem", "[a.pem,b.pem]"},
 	"STRAKE_REGISTRY_PLAIN_HTTP":   {"registry-plain-http", "a:1,b", "[a:1,b]"},
+	"STRAKE_CACHE_DIR":             {"cache-dir", "/c", "/c"},
+	"STRAKE_CACHE_SIZE":            {"cache-size", "1Gi", "1Gi"},
 	"STRAKE_BUILDKIT_ADDR":         {"buildkit-addr", "tcp://b:1", "tcp://b:1"},
 	"STRAKE_BUILDKIT_TLS_DIR":      {"buildkit-tls-dir", "d", "d"},
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"os"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -31,6 +32,7 @@ type remoteFlags struct {
 	keychain authn.Keychain
 	// images, if not nil, is told what references became.
 	images *kbld.Record
+	cache  cacheFlags
 }
 
 // addCluster adds the flags of commands that only talk to a cluster.
@@ -54,6 +56,7 @@ func (f *remoteFlags) addRegistry(flags *pflag.FlagSet) {
 func (f *remoteFlags) add(flags *pflag.FlagSet) {
 	f.addCluster(flags)
 	f.addRegistry(flags)
+	f.cache.add(flags)
 	flags.StringVar(&f.buildkit, "buildkit-addr", "", "`ADDRESS` of the BuildKit daemon for Apps that name none, or several addresses separated by commas; before BUILDKIT_HOST")
 	fromEnv(flags, "buildkit-addr", "STRAKE_BUILDKIT_ADDR")
 	flags.StringVar(&f.tlsDir, "buildkit-tls-dir", "", "`FOLDER` with ca.pem, cert.pem and key.pem for BuildKit daemons at tcp:// addresses")
@@ -94,6 +97,10 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 		}
 	}
 	cluster := kube.New(kube.Options{Kubeconfig: f.kubeconfig, Context: f.context, UserAgent: userAgent})
+	store, err := f.cache.store()
+	if err != nil {
+		return plugins.Deps{}, err
+	}
 	builders := cluster
 	if f.noCluster {
 		builders = nil
@@ -101,11 +108,14 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 	return plugins.Deps{
 		Cluster:  cluster,
 		Registry: images,
+		Cache:    store,
 		Builder: buildkit.New(buildkit.ClientOptions{
 			Address: f.buildkit, TLSDir: f.tlsDir, Cluster: builders, Keychain: keychain, AllowEntitlements: f.entitlements, Registry: images,
 		}),
 		Rebuild:   f.rebuild,
 		UserAgent: userAgent,
+		// vendir's own variable, and the one that most tools know.
+		GitHubToken: cmp.Or(os.Getenv("VENDIR_GITHUB_API_TOKEN"), os.Getenv("GITHUB_TOKEN")),
 
 		Images:      f.images,
 		ToolCommand: kbldToolCommand,

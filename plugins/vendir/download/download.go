@@ -88,12 +88,32 @@ type Request struct {
 	URL string
 	// Username and Password are for the URL's own host.
 	Username, Password string
+	// Header is sent as well. Its Authorization is for the URL's own host.
+	Header http.Header
 	// SHA256 is the checksum in hex that the content must have; empty means any.
 	SHA256 string
+	// Unless is what the server has said of content that need not be sent again.
+	Unless Validators
 	// Max is the size in bytes that the content may have.
 	Max int64
 	// Progress, if not nil, is told how many bytes have come and how many there will be, 0 if unknown.
 	Progress func(current, total int64)
+}
+
+// Validators are what a server says of content by which it knows it again
+// (https://www.rfc-editor.org/rfc/rfc9110#name-validator-fields).
+type Validators struct {
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"`
+}
+
+// An Answer is what a download has led to.
+type Answer struct {
+	// SHA256 is the checksum of the content in hex.
+	SHA256 string
+	// NotModified means that the content is still what the request's validators stand for, and wasn't sent.
+	NotModified bool
+	Validators
 }
 
 // A StatusError is an answer other than 200 OK.
@@ -106,12 +126,35 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%s answered %s", e.URL, e.Status) }
 
-// File downloads into f, from its beginning, and returns the checksum of the content in hex. It
-// tries again where a server is busy or a connection breaks.
-func (c *Client) File(ctx context.Context, f *os.File, r Request) (string, error) {
+// File downloads into f, from its beginning. It tries again where a server is busy or a connection breaks.
+func (c *Client) File(ctx context.Context, f *os.File, r Request) (Answer, error) {
+	answer, u, err := c.try(ctx, r, func(ctx context.Context, u *url.URL, r Request) (Answer, time.Duration, error) {
+		return c.get(ctx, f, u, r)
+	})
+	if err == nil && !answer.NotModified && r.SHA256 != "" && !strings.EqualFold(r.SHA256, answer.SHA256) {
+		err = fmt.Errorf("%s has the checksum sha256:%s, expected sha256:%s", Redacted(u), answer.SHA256, strings.ToLower(r.SHA256))
+	}
+	return answer, err
+}
+
+// Check asks by HEAD whether a file would be given to who asks. A server that doesn't know HEAD is a
+// [*StatusError] with the code 405 or 501.
+func (c *Client) Check(ctx context.Context, r Request) error {
+	_, _, err := c.try(ctx, r, func(ctx context.Context, u *url.URL, r Request) (Answer, time.Duration, error) {
+		resp, wait, err := c.ask(ctx, http.MethodHead, u, r)
+		if err != nil {
+			return Answer{}, wait, err
+		}
+		return Answer{}, never, resp.Body.Close()
+	})
+	return err
+}
+
+// try makes attempts until one succeeds or another can't.
+func (c *Client) try(ctx context.Context, r Request, attempt func(context.Context, *url.URL, Request) (Answer, time.Duration, error)) (Answer, *url.URL, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Host == "" {
-		return "", errors.New("not a URL")
+		return Answer{}, nil, errors.New("not a URL")
 	}
 	if u.User != nil {
 		if r.Username == "" && r.Password == "" {
@@ -120,30 +163,23 @@ func (c *Client) File(ctx context.Context, f *os.File, r Request) (string, error
 		}
 		u.User = nil
 	}
-	for attempt := 1; ; attempt++ {
-		sum, wait, err := c.attempt(ctx, f, u, r)
+	for n := 1; ; n++ {
+		answer, wait, err := attempt(ctx, u, r)
 		if err == nil {
-			return sum, c.verify(u, r, sum)
+			return answer, u, nil
 		}
 		if ctx.Err() != nil {
-			return "", fmt.Errorf("downloading %s: %w", Redacted(u), ctx.Err())
+			return Answer{}, u, fmt.Errorf("downloading %s: %w", Redacted(u), ctx.Err())
 		}
-		if wait < 0 || attempt == attempts {
-			return "", err
+		if wait < 0 || n == attempts {
+			return Answer{}, u, err
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("downloading %s: %w", Redacted(u), ctx.Err())
-		case <-time.After(max(wait, c.pause<<(attempt-1))):
+			return Answer{}, u, fmt.Errorf("downloading %s: %w", Redacted(u), ctx.Err())
+		case <-time.After(max(wait, c.pause<<(n-1))):
 		}
 	}
-}
-
-func (c *Client) verify(u *url.URL, r Request, sum string) error {
-	if r.SHA256 != "" && !strings.EqualFold(r.SHA256, sum) {
-		return fmt.Errorf("%s has the checksum sha256:%s, expected sha256:%s", Redacted(u), sum, strings.ToLower(r.SHA256))
-	}
-	return nil
 }
 
 // never is the wait of an error that another attempt doesn't mend.
@@ -151,16 +187,14 @@ const never = time.Duration(-1)
 
 var errStalled = errors.New("the server stopped sending")
 
-// attempt downloads once. After an error, it tells how long to wait before the next attempt.
-func (c *Client) attempt(ctx context.Context, f *os.File, u *url.URL, r Request) (string, time.Duration, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if err := restart(f); err != nil {
-		return "", never, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+// ask sends a request. After an error, it tells how long to wait before the next attempt.
+func (c *Client) ask(ctx context.Context, method string, u *url.URL, r Request) (*http.Response, time.Duration, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
-		return "", never, err
+		return nil, never, err
+	}
+	for key, values := range r.Header {
+		req.Header[http.CanonicalHeaderKey(key)] = values
 	}
 	if c.userAgent != "" {
 		req.Header.Set("User-Agent", c.userAgent)
@@ -168,16 +202,42 @@ func (c *Client) attempt(ctx context.Context, f *os.File, u *url.URL, r Request)
 	if r.Username != "" || r.Password != "" {
 		req.SetBasicAuth(r.Username, r.Password)
 	}
+	if r.Unless.ETag != "" {
+		req.Header.Set("If-None-Match", r.Unless.ETag)
+	} else if r.Unless.LastModified != "" {
+		req.Header.Set("If-Modified-Since", r.Unless.LastModified)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return "", retryable(err), bare(u, err)
+		return nil, retryable(err), bare(u, err)
+	}
+	asked := r.Unless != Validators{}
+	if resp.StatusCode != http.StatusOK && (resp.StatusCode != http.StatusNotModified || !asked) {
+		resp.Body.Close()
+		return nil, waitFor(resp), &StatusError{URL: Redacted(u), Code: resp.StatusCode, Status: resp.Status}
+	}
+	return resp, 0, nil
+}
+
+// get downloads once.
+func (c *Client) get(ctx context.Context, f *os.File, u *url.URL, r Request) (Answer, time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := restart(f); err != nil {
+		return Answer{}, never, err
+	}
+	resp, wait, err := c.ask(ctx, http.MethodGet, u, r)
+	if err != nil {
+		return Answer{}, wait, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", waitFor(resp), &StatusError{URL: Redacted(u), Code: resp.StatusCode, Status: resp.Status}
+	answer := Answer{Validators: Validators{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified")}}
+	if resp.StatusCode == http.StatusNotModified {
+		answer.NotModified = true
+		return answer, 0, nil
 	}
 	if resp.ContentLength > r.Max {
-		return "", never, tooLarge(u, r.Max)
+		return answer, never, tooLarge(u, r.Max)
 	}
 	stalled := time.AfterFunc(c.stall, func() { cancel(errStalled) })
 	defer stalled.Stop()
@@ -186,13 +246,14 @@ func (c *Client) attempt(ctx context.Context, f *os.File, u *url.URL, r Request)
 	n, err := io.Copy(f, io.LimitReader(in, r.Max+1))
 	switch {
 	case errors.Is(context.Cause(ctx), errStalled):
-		return "", 0, bare(u, errStalled)
+		return answer, 0, bare(u, errStalled)
 	case err != nil:
-		return "", retryable(err), bare(u, err)
+		return answer, retryable(err), bare(u, err)
 	case n > r.Max:
-		return "", never, tooLarge(u, r.Max)
+		return answer, never, tooLarge(u, r.Max)
 	}
-	return hex.EncodeToString(sum.Sum(nil)), 0, nil
+	answer.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return answer, 0, nil
 }
 
 func restart(f *os.File) error {

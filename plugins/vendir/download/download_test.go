@@ -45,7 +45,7 @@ func get(ctx context.Context, t *testing.T, r Request) (string, error) {
 	if r.Max == 0 {
 		r.Max = 1 << 20
 	}
-	sum, err := fastClient().File(ctx, f, r)
+	answer, err := fastClient().File(ctx, f, r)
 	if err != nil {
 		return "", err
 	}
@@ -53,8 +53,8 @@ func get(ctx context.Context, t *testing.T, r Request) (string, error) {
 	if rerr != nil {
 		t.Fatal(rerr)
 	}
-	if sum != sumOf(string(text)) {
-		t.Errorf("the sum %s is not that of the file", sum)
+	if answer.SHA256 != sumOf(string(text)) {
+		t.Errorf("the sum %s is not that of the file", answer.SHA256)
 	}
 	return string(text), nil
 }
@@ -288,5 +288,61 @@ func TestCancel(t *testing.T) {
 	}
 	if took := time.Since(begin); took > time.Second {
 		t.Errorf("took %v to end", took)
+	}
+}
+
+func TestValidators(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT")
+		if r.Header.Get("If-None-Match") == `"1"` || r.Header.Get("If-Modified-Since") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = io.WriteString(w, content)
+	}))
+	defer server.Close()
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	first, err := fastClient().File(t.Context(), f, Request{URL: server.URL, Max: 100})
+	if err != nil || first.NotModified || first.SHA256 != sumOf(content) || first.ETag != `"1"` {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	for name, unless := range map[string]Validators{"both": first.Validators, "time": {LastModified: first.LastModified}} {
+		again, err := fastClient().File(t.Context(), f, Request{URL: server.URL, Max: 100, SHA256: sumOf("x"), Unless: unless})
+		if err != nil || !again.NotModified {
+			t.Errorf("%s: %+v, %v", name, again, err)
+		}
+	}
+	changed, err := fastClient().File(t.Context(), f, Request{URL: server.URL, Max: 100, Unless: Validators{ETag: `"0"`}})
+	if err != nil || changed.NotModified || changed.SHA256 != sumOf(content) {
+		t.Errorf("%+v, %v", changed, err)
+	}
+}
+
+// A 304 that nobody has asked for is an error: there is no content.
+func TestNotModifiedUnasked(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) }))
+	defer server.Close()
+	if _, err := get(t.Context(), t, Request{URL: server.URL}); err == nil || !strings.Contains(err.Error(), "304") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); r.Method != http.MethodHead || password != "pw" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer server.Close()
+	if err := fastClient().Check(t.Context(), Request{URL: server.URL, Username: "me", Password: "pw"}); err != nil {
+		t.Error(err)
+	}
+	if se, ok := errors.AsType[*StatusError](fastClient().Check(t.Context(), Request{URL: server.URL})); !ok || se.Code != http.StatusForbidden {
+		t.Errorf("got %v", se)
 	}
 }

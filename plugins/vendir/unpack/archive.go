@@ -77,7 +77,19 @@ func (u *Unpacker) Archive(ctx context.Context, f *os.File, plain string) error 
 	if plain == "" {
 		return errors.New("is no zip, tar or tgz archive")
 	}
-	name, err := u.clean(plain)
+	return u.plain(ctx, f, plain)
+}
+
+// Plain copies a file, whatever it holds.
+func (u *Unpacker) Plain(ctx context.Context, f *os.File, name string) error {
+	if err := u.begin(f); err != nil {
+		return err
+	}
+	return u.plain(ctx, f, name)
+}
+
+func (u *Unpacker) plain(ctx context.Context, f *os.File, name string) error {
+	name, err := u.clean(name)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,16 @@
-package vendir
+package source
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"time"
 
 	vendirconf "carvel.dev/vendir/pkg/vendir/config"
 	versions "carvel.dev/vendir/pkg/vendir/versions/v1alpha1"
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/schema"
@@ -23,7 +24,12 @@ type imageRef struct {
 	text      string
 	selection *versions.VersionSelection
 	secretRef *schema.LocalRef
-	general   *registry.Client
+	// patience is how many seconds the registry may take to answer; 0 is the client's own.
+	patience   int
+	skipVerify bool
+	// cas are PEM files; relative paths count from the App's file.
+	cas []string
+	f   *Fetcher
 }
 
 // A lockedImage is a digest and the tag that it was found under, as both kinds of lock entry have it.
@@ -36,7 +42,7 @@ type resolvedImage struct {
 	tag string
 }
 
-func (i *imageRef) check(ctx context.Context, job *stages.Job) error {
+func (i *imageRef) Check(ctx context.Context, job *stages.Job) error {
 	_, err := i.client(ctx, job)
 	return err
 }
@@ -46,7 +52,25 @@ func (i *imageRef) client(ctx context.Context, job *stages.Job) (*registry.Clien
 	if err != nil {
 		return nil, err
 	}
-	return clientFor(ctx, job, i.general, i.secretRef, repo)
+	general := i.f.deps.Registry
+	if i.patience > 0 || i.skipVerify || len(i.cas) > 0 {
+		general, err = general.With(func(o *registry.Options) {
+			o.SkipVerify = o.SkipVerify || i.skipVerify
+			if i.patience > 0 {
+				o.Silence = time.Duration(i.patience) * time.Second
+			}
+			for _, file := range i.cas {
+				if !filepath.IsAbs(file) {
+					file = filepath.Join(job.Dir, filepath.FromSlash(file))
+				}
+				o.CAs = append(o.CAs[:len(o.CAs):len(o.CAs)], file)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return clientFor(ctx, job, general, i.secretRef, repo)
 }
 
 func (i *imageRef) repository() (name.Repository, error) {
@@ -127,39 +151,68 @@ func (i *imageRef) key(ctx context.Context, job *stages.Job, locked *lockedImage
 	if err != nil {
 		return "", err
 	}
-	if d, ok := r.ref.(name.Digest); ok {
-		return r.tag + "@" + d.DigestStr(), nil
+	digest, ok := r.ref.(name.Digest)
+	if !ok {
+		if digest, err = i.digest(ctx, job, c, r.ref); err != nil {
+			return "", err
+		}
 	}
-	desc, err := c.Head(ctx, r.ref)
+	return r.tag + "@" + digest.DigestStr(), nil
+}
+
+// digest asks what a reference points to now.
+func (i *imageRef) digest(ctx context.Context, job *stages.Job, c *registry.Client, ref name.Reference) (name.Digest, error) {
+	secret := ""
+	if i.secretRef != nil {
+		secret = i.secretRef.Name
+	}
+	return once(ctx, &i.f.memo, job.Began, "image\x00"+ref.Name()+"\x00"+secret, func() (name.Digest, error) {
+		digest, err := digestOf(ctx, c, ref)
+		if err != nil {
+			err = refused(ctx, i.text, i.secretRef, err)
+		}
+		return digest, err
+	})
+}
+
+// digestOf asks what a reference points to. An answer to HEAD has no words, so that a refusal is asked for again.
+func digestOf(ctx context.Context, c *registry.Client, ref name.Reference) (name.Digest, error) {
+	desc, err := c.Head(ctx, ref)
+	if err != nil && (registry.NotFound(err) || registry.Denied(err)) {
+		got, gerr := c.Get(ctx, ref)
+		if gerr != nil {
+			return name.Digest{}, gerr
+		}
+		desc, err = &got.Descriptor, nil
+	}
 	if err != nil {
-		return "", refused(ctx, i.text, i.secretRef, err)
+		return name.Digest{}, err
 	}
-	return r.tag + "@" + desc.Digest.String(), nil
+	return ref.Context().Digest(desc.Digest.String()), nil
 }
 
 // get asks for the image, and returns it with the reference by digest for the lock.
-func (i *imageRef) get(ctx context.Context, job *stages.Job, c *registry.Client, locked *lockedImage) (v1.Image, lockedImage, error) {
-	fail := func(err error) (v1.Image, lockedImage, error) { return nil, lockedImage{}, err }
+func (i *imageRef) get(ctx context.Context, job *stages.Job, c *registry.Client, locked *lockedImage) (*image, lockedImage, error) {
+	fail := func(err error) (*image, lockedImage, error) { return nil, lockedImage{}, err }
 	r, err := i.resolve(ctx, c, locked)
 	if err != nil {
 		return fail(err)
 	}
-	desc, err := c.Get(ctx, r.ref)
+	digest, pinned := r.ref.(name.Digest)
+	if !pinned {
+		if digest, err = i.digest(ctx, job, c, r.ref); err != nil {
+			return fail(err)
+		}
+	}
+	img := &image{client: c, cache: i.f.deps.Cache, ref: digest, shown: i.text}
+	err = img.open(ctx, pinned)
 	if locked != nil && err != nil && registry.NotFound(err) {
 		return fail(stale(job, fmt.Sprintf("is %s in the lock file, which the registry no longer has", locked.ref)))
 	}
 	if err != nil {
 		return fail(refused(ctx, i.text, i.secretRef, err))
 	}
-	if !desc.MediaType.IsImage() {
-		return fail(stages.WithHint(fmt.Errorf("%s is no image, but of the type %s", r.ref, desc.MediaType),
-			"name one image of it by its digest"))
-	}
-	img, err := desc.Image()
-	if err != nil {
-		return fail(refused(ctx, i.text, i.secretRef, err))
-	}
-	resolved := lockedImage{ref: r.ref.Context().Name() + "@" + desc.Digest.String(), tag: r.tag}
+	resolved := lockedImage{ref: digest.Context().Name() + "@" + digest.DigestStr(), tag: r.tag}
 	stages.Log(job.Events, fmt.Sprintf("%s: %s", i.text, resolved.ref))
 	return img, resolved, nil
 }
@@ -182,20 +235,18 @@ func refused(ctx context.Context, what string, secretRef *schema.LocalRef, err e
 }
 
 // imageSource is the content of an image.
-type imageSource struct {
-	imageRef
-	sub string
+type imageSource struct{ imageRef }
+
+func newImage(i Image, f *Fetcher) *imageSource {
+	return &imageSource{imageRef{
+		text: i.URL, selection: i.TagSelection, secretRef: i.SecretRef, patience: i.ResponseHeaderTimeout, skipVerify: i.DangerousSkipTLSVerify, f: f,
+	}}
 }
 
-func newImage(i Image, reg *registry.Client) *imageSource {
-	return &imageSource{imageRef: imageRef{text: i.URL, selection: i.TagSelection, secretRef: i.SecretRef, general: reg}, sub: i.SubPath}
-}
+func (s *imageSource) Kind() string { return "image" }
 
-func (s *imageSource) kind() string    { return "image" }
-func (s *imageSource) subPath() string { return s.sub }
-
-func (s *imageSource) stale(l schema.LockedSource) string {
-	return s.imageRef.stale(lockedImage{l.Image.URL, l.Image.Tag})
+func (s *imageSource) Stale(l schema.LockedSource) string {
+	return s.stale(lockedImage{l.Image.URL, l.Image.Tag})
 }
 
 func (s *imageSource) locked(l *schema.LockedSource) *lockedImage {
@@ -205,11 +256,11 @@ func (s *imageSource) locked(l *schema.LockedSource) *lockedImage {
 	return &lockedImage{l.Image.URL, l.Image.Tag}
 }
 
-func (s *imageSource) key(ctx context.Context, job *stages.Job, l *schema.LockedSource) (string, error) {
-	return s.imageRef.key(ctx, job, s.locked(l))
+func (s *imageSource) Key(ctx context.Context, job *stages.Job, l *schema.LockedSource) (string, error) {
+	return s.key(ctx, job, s.locked(l))
 }
 
-func (s *imageSource) fetch(ctx context.Context, job *stages.Job, l *schema.LockedSource, a *area) (schema.LockedSource, error) {
+func (s *imageSource) Fetch(ctx context.Context, job *stages.Job, l *schema.LockedSource, a *Area) (schema.LockedSource, error) {
 	c, err := s.client(ctx, job)
 	if err != nil {
 		return schema.LockedSource{}, err
@@ -218,8 +269,18 @@ func (s *imageSource) fetch(ctx context.Context, job *stages.Job, l *schema.Lock
 	if err != nil {
 		return schema.LockedSource{}, err
 	}
-	if err := unpackImage(ctx, job, s.text, img, a); err != nil {
+	if err := img.unpack(ctx, job, a.tree); err != nil {
 		return schema.LockedSource{}, err
 	}
-	return schema.LockedSource{Image: &vendirconf.LockDirectoryContentsImage{URL: resolved.ref, Tag: resolved.tag}}, nil
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Image: &vendirconf.LockDirectoryContentsImage{URL: resolved.ref, Tag: resolved.tag}}}, nil
+}
+
+func (s *imageSource) Origin(l schema.LockedSource) stages.Origin {
+	return imageOrigin(s.text, l.Image.URL)
+}
+
+func imageOrigin(ref, resolved string) stages.Origin {
+	_, digest, _ := strings.Cut(resolved, "@")
+	name, _, _ := strings.Cut(ref, "@")
+	return stages.Origin{Source: name, Revision: digest}
 }

@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"cmp"
@@ -26,6 +26,7 @@ type walker struct {
 	root             *os.Root
 	dir              string
 	include, exclude []string
+	keepGit          bool
 	// skip are the names of what is no source: strake's own files, and the workspace.
 	skip map[string]bool
 }
@@ -33,9 +34,9 @@ type walker struct {
 func (s *directorySource) walker(job *stages.Job) (*walker, error) {
 	root, err := os.OpenRoot(s.dir(job))
 	if err != nil {
-		return nil, cmp.Or(s.check(context.Background(), job), err)
+		return nil, cmp.Or(s.Check(context.Background(), job), err)
 	}
-	w := &walker{root: root, dir: realPath(s.dir(job)), include: s.IncludePaths, exclude: s.ExcludePaths, skip: map[string]bool{}}
+	w := &walker{root: root, dir: realPath(s.dir(job)), include: s.IncludePaths, exclude: s.ExcludePaths, keepGit: s.f.deps.KeepGit, skip: map[string]bool{}}
 	for _, local := range job.Local {
 		if !filepath.IsAbs(local) {
 			local = filepath.Join(job.Dir, local)
@@ -73,7 +74,7 @@ func realPath(p string) string {
 
 // filter leaves out what is no part of the source.
 func (w *walker) filter(name string, dir bool) (keep bool, below filesum.Filter, err error) {
-	if path.Base(name) == ".git" || w.skip[name] {
+	if path.Base(name) == ".git" && !w.keepGit || w.skip[name] {
 		return false, nil, nil
 	}
 	if !utf8.ValidString(name) {

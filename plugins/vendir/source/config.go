@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"cmp"
@@ -19,8 +19,8 @@ import (
 	"strake.dev/strake/stages"
 )
 
-// Config is one entry of an App's fetch stage: exactly one source, and where it goes. Its fields are
-// those of kapp-controller's App, and directory.
+// Config is one entry of an App's fetch stage: exactly one source, where it goes, and which of its files
+// are taken. Its fields are those of kapp-controller's App and of vendir's contents.
 type Config struct {
 	// Path is the folder, in the App's folder, that the source goes to; default: 0, 1, … by position,
 	// or the App's folder itself for a single source.
@@ -37,8 +37,42 @@ type Config struct {
 	Git *Git `json:"git,omitempty"`
 	// HelmChart is a chart of a Helm repository or an OCI registry.
 	HelmChart *HelmChart `json:"helmChart,omitempty"`
+	// Hg is the content of a changeset of a Mercurial repository.
+	Hg *Hg `json:"hg,omitempty"`
+	// GithubRelease is the content of files that belong to a release on GitHub.
+	GithubRelease *GithubRelease `json:"githubRelease,omitempty"`
 	// Directory is a folder of this machine.
 	Directory *Directory `json:"directory,omitempty"`
+	// Manual is what somebody has put into a folder beside the App's file, under the path of the entry.
+	Manual *Manual `json:"manual,omitempty"`
+
+	Filter `json:",inline"`
+}
+
+// A Filter says which files of a source are taken.
+type Filter struct {
+	// IncludePaths are patterns of the files to take, such as config/**/*.yml; default: all.
+	IncludePaths []string `json:"includePaths,omitempty"`
+	// ExcludePaths are patterns of files to leave out.
+	ExcludePaths []string `json:"excludePaths,omitempty"`
+	// LegalPaths are patterns of files to take in any case; default: licences and notices in the topmost
+	// folder.
+	LegalPaths *[]string `json:"legalPaths,omitempty"`
+	// NewRootPath takes one folder only, once files have been left out.
+	NewRootPath string `json:"newRootPath,omitempty"`
+}
+
+// Root is the folder of the content that is taken, or empty.
+func (c *Config) Root() string {
+	switch {
+	case c.Git != nil && c.Git.SubPath != "":
+		return path.Join(c.Git.SubPath, c.NewRootPath)
+	case c.HTTP != nil && c.HTTP.SubPath != "":
+		return path.Join(c.HTTP.SubPath, c.NewRootPath)
+	case c.Image != nil && c.Image.SubPath != "":
+		return path.Join(c.Image.SubPath, c.NewRootPath)
+	}
+	return c.NewRootPath
 }
 
 // Inline is content without a source.
@@ -72,6 +106,10 @@ type Image struct {
 	SecretRef *schema.LocalRef `json:"secretRef,omitempty"`
 	// SubPath takes one folder of the content only.
 	SubPath string `json:"subPath,omitempty"`
+	// ResponseHeaderTimeout is how many seconds the registry may take to answer; default: 30.
+	ResponseHeaderTimeout int `json:"responseHeaderTimeout,omitempty"`
+	// DangerousSkipTLSVerify trusts any certificate of the registry.
+	DangerousSkipTLSVerify bool `json:"dangerousSkipTLSVerify,omitempty"`
 }
 
 // ImgpkgBundle is the content of a bundle that imgpkg has pushed.
@@ -82,6 +120,14 @@ type ImgpkgBundle struct {
 	TagSelection *versions.VersionSelection `json:"tagSelection,omitempty"`
 	// SecretRef names a Secret with username and password, token, or .dockerconfigjson.
 	SecretRef *schema.LocalRef `json:"secretRef,omitempty"`
+	// ResponseHeaderTimeout is how many seconds the registry may take to answer; default: 30.
+	ResponseHeaderTimeout int `json:"responseHeaderTimeout,omitempty"`
+	// DangerousSkipTLSVerify trusts any certificate of the registry.
+	DangerousSkipTLSVerify bool `json:"dangerousSkipTLSVerify,omitempty"`
+	// Recursive takes the bundles that the bundle lists, too, below .imgpkg/bundles.
+	Recursive bool `json:"recursive,omitempty"`
+	// AdditionalCACertificates are PEM files with certificates that the registry is trusted by.
+	AdditionalCACertificates []string `json:"additionalCACertificates,omitempty"`
 }
 
 // HTTP is a file or an archive on a web server.
@@ -94,6 +140,8 @@ type HTTP struct {
 	SecretRef *schema.LocalRef `json:"secretRef,omitempty"`
 	// SubPath takes one folder of the content only.
 	SubPath string `json:"subPath,omitempty"`
+	// DisableUnpack takes an archive as the file that it is.
+	DisableUnpack bool `json:"disableUnpack,omitempty"`
 }
 
 // Git is the content of a commit.
@@ -112,7 +160,68 @@ type Git struct {
 	LFSSkipSmudge bool `json:"lfsSkipSmudge,omitempty"`
 	// ForceHTTPBasicAuth sends username and password without being asked for them.
 	ForceHTTPBasicAuth bool `json:"forceHTTPBasicAuth,omitempty"`
+	// Verification wants the commit, or the tag, to be signed.
+	Verification *GitVerification `json:"verification,omitempty"`
+	// DangerousSkipTLSVerify trusts any certificate of the server.
+	DangerousSkipTLSVerify bool `json:"dangerousSkipTLSVerify,omitempty"`
+	// SkipInitSubmodules leaves the folders of submodules empty.
+	SkipInitSubmodules bool `json:"skipInitSubmodules,omitempty"`
+	// Depth is how many commits of the history vendir's .git gets; default: all.
+	Depth int `json:"depth,omitempty"`
 }
+
+// GitVerification names the keys that a commit or tag may be signed with.
+type GitVerification struct {
+	// PublicKeysSecretRef names a Secret whose values are public keys of OpenPGP, or of SSH.
+	PublicKeysSecretRef *schema.LocalRef `json:"publicKeysSecretRef" required:"true"`
+}
+
+// Hg is the content of a changeset.
+type Hg struct {
+	// URL is the address of the repository: https or ssh.
+	URL string `json:"url" required:"true"`
+	// Ref is a changeset, a branch, a tag or a bookmark.
+	Ref string `json:"ref" required:"true"`
+	// Evolve loads the extensions evolve and topic.
+	Evolve bool `json:"evolve,omitempty"`
+	// SecretRef names a Secret with ssh-privatekey and ssh-knownhosts, or username and password.
+	SecretRef *schema.LocalRef `json:"secretRef,omitempty"`
+}
+
+// GithubRelease are files of a release on GitHub: those that were uploaded to it, or with http one of
+// another place.
+type GithubRelease struct {
+	// Slug is OWNER/REPOSITORY.
+	Slug string `json:"slug,omitempty"`
+	// Tag is the release's tag.
+	Tag string `json:"tag,omitempty"`
+	// TagSelection chooses a tag.
+	TagSelection *versions.VersionSelection `json:"tagSelection,omitempty"`
+	// Latest takes the newest release that is no prerelease.
+	Latest bool `json:"latest,omitempty"`
+	// URL is the release's address in GitHub's API, instead of slug and tag.
+	URL string `json:"url,omitempty"`
+	// Checksums are the SHA-256 of files in hex, by name; default: those in the release's text.
+	Checksums map[string]string `json:"checksums,omitempty"`
+	// DisableAutoChecksumValidation takes files without a checksum.
+	DisableAutoChecksumValidation bool `json:"disableAutoChecksumValidation,omitempty"`
+	// AssetNames are patterns of the files to take; default: all.
+	AssetNames []string `json:"assetNames,omitempty"`
+	// UnpackArchive takes the content of one file, an archive.
+	UnpackArchive *UnpackArchive `json:"unpackArchive,omitempty"`
+	// SecretRef names a Secret with a token.
+	SecretRef *schema.LocalRef `json:"secretRef,omitempty"`
+	// HTTP is a file elsewhere, in whose url {tag} stands for the release's tag.
+	HTTP *HTTP `json:"http,omitempty"`
+}
+
+// UnpackArchive names an archive among the files of a release.
+type UnpackArchive struct {
+	Path string `json:"path" required:"true"`
+}
+
+// Manual has no fields.
+type Manual struct{}
 
 // HelmChart is a chart of a Helm repository.
 type HelmChart struct {
@@ -122,6 +231,8 @@ type HelmChart struct {
 	Version string `json:"version,omitempty"`
 	// Repository is where the chart is.
 	Repository *HelmChartRepo `json:"repository,omitempty"`
+	// HelmVersion is accepted for vendir's sake, and of no effect: no helm is run.
+	HelmVersion string `json:"helmVersion,omitempty"`
 }
 
 // HelmChartRepo is a Helm repository.
@@ -143,29 +254,47 @@ type Directory struct {
 }
 
 // kinds are the keys of the sources.
-func kinds() []string {
-	return []string{"inline", "image", "imgpkgBundle", "http", "git", "helmChart", "directory"}
+func Kinds() []string {
+	return []string{"inline", "image", "imgpkgBundle", "http", "git", "githubRelease", "helmChart", "directory", "manual"}
 }
 
 // Validate checks that there is exactly one source, and the path.
 func (c *Config) Validate(n *schema.Node) error {
 	var given []string
 	for _, p := range n.Pairs() {
-		if slices.Contains(kinds(), p.Key) {
+		if slices.Contains(Kinds(), p.Key) {
 			given = append(given, p.Key)
 		}
 	}
 	switch len(given) {
 	case 1:
 	case 0:
-		return n.Errorf("names no source: expected one of %s", strings.Join(kinds(), ", "))
+		return n.Errorf("names no source: expected one of %s", strings.Join(Kinds(), ", "))
 	default:
 		return n.Errorf("names %d sources (%s): expected one", len(given), strings.Join(given, ", "))
 	}
 	if n.Get(given[0]).IsNull() {
 		return n.Get(given[0]).Errorf("is empty: expected the source's fields")
 	}
-	return below(n, "path", c.Path)
+	var found schema.Diagnostics
+	found.Collect(n.Pos(), n.Path(), below(n, "path", c.Path))
+	if c.Manual != nil && c.Path == "" {
+		found = append(found, hinted(n.Errorf("expected path"), "the folder beside the App's file that holds the content"))
+	}
+	found.Collect(n.Pos(), n.Path(), below(n, "newRootPath", c.NewRootPath))
+	checkPatterns(n, &found, "includePaths", "excludePaths", "legalPaths")
+	return found.Err()
+}
+
+// checkPatterns checks lists of patterns.
+func checkPatterns(n *schema.Node, found *schema.Diagnostics, keys ...string) {
+	for _, key := range keys {
+		for _, item := range n.Get(key).Items() {
+			if !validPattern(item.Text()) {
+				*found = append(*found, hinted(item.Errorf("%q is not a valid pattern", item.Text()), "for example config/**/*.yml"))
+			}
+		}
+	}
 }
 
 // Validate checks the paths and that there is any content.
@@ -281,12 +410,45 @@ func (g *Git) Validate(n *schema.Node) error {
 		found = append(found, hinted(n.Errorf("expected ref or refSelection"), "for example “ref: origin/main”"))
 	}
 	found.Collect(n.Pos(), n.Path(), below(n, "subPath", g.SubPath))
+	if g.Depth < 0 {
+		found = append(found, n.Get("depth").Errorf("expected a number of commits"))
+	}
 	return found.Err()
 }
 
 // isRelative tells whether a repository's address is a path that counts from the App's file.
 func isRelative(address string) bool {
 	return strings.HasPrefix(address, "./") || strings.HasPrefix(address, "../")
+}
+
+// Validate checks that a release is named, by one of the ways for that, and the files.
+func (g *GithubRelease) Validate(n *schema.Node) error {
+	if n.IsNull() {
+		return nil // the entry reports it
+	}
+	var found schema.Diagnostics
+	switch slug := strings.Split(g.Slug, "/"); {
+	case g.URL != "":
+		if err := checkURL(g.URL, "http", "https"); err != nil {
+			found = append(found, n.Get("url").Errorf("%v", err))
+		}
+	case len(slug) != 2 || slug[0] == "" || slug[1] == "" || strings.ContainsAny(g.Slug, "?#% "):
+		found = append(found, hinted(n.Get("slug").Errorf("%q is no repository", g.Slug), "expected OWNER/REPOSITORY"))
+	case g.Tag == "" && g.TagSelection == nil && !g.Latest:
+		found = append(found, hinted(n.Errorf("expected tag, tagSelection, latest or url"), "for example “tag: v1.0.0”"))
+	case g.Tag == "" && g.TagSelection != nil:
+		found.Collect(n.Pos(), n.Path(), checkSelection(n, "tagSelection", g.TagSelection))
+	}
+	for _, p := range n.Get("checksums").Pairs() {
+		if sum, err := hex.DecodeString(p.Value.Text()); err != nil || len(sum) != 32 {
+			found = append(found, p.Value.Errorf("expected a SHA-256 in 64 hex digits"))
+		}
+	}
+	checkPatterns(n, &found, "assetNames")
+	if g.UnpackArchive != nil {
+		found.Collect(n.Pos(), n.Path(), below(n.Get("unpackArchive"), "path", g.UnpackArchive.Path))
+	}
+	return found.Err()
 }
 
 // Validate checks the name, the version and the repository together.
@@ -332,13 +494,7 @@ func (r *HelmChartRepo) Validate(n *schema.Node) error {
 // Validate checks the patterns.
 func (d *Directory) Validate(n *schema.Node) error {
 	var found schema.Diagnostics
-	for _, key := range []string{"includePaths", "excludePaths"} {
-		for _, item := range n.Get(key).Items() {
-			if !validPattern(item.Text()) {
-				found = append(found, hinted(item.Errorf("%q is not a valid pattern", item.Text()), "for example config/**/*.yml"))
-			}
-		}
-	}
+	checkPatterns(n, &found, "includePaths", "excludePaths")
 	return found.Err()
 }
 

@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir/chart"
 	"strake.dev/strake/stages"
@@ -24,7 +25,7 @@ func (s *helmSource) ociClient(ctx context.Context, job *stages.Job) (name.Repos
 	if err != nil {
 		return repo, nil, fmt.Errorf("%s%s: not a valid repository", ociScheme, address)
 	}
-	c, err := clientFor(ctx, job, s.registry, s.Repository.SecretRef, repo)
+	c, err := clientFor(ctx, job, s.f.deps.Registry, s.Repository.SecretRef, repo)
 	return repo, c, err
 }
 
@@ -56,60 +57,57 @@ func (s *helmSource) ociKey(ctx context.Context, job *stages.Job) (string, error
 	if err != nil {
 		return "", err
 	}
-	desc, err := c.Head(ctx, tag)
+	ref, err := digestOf(ctx, c, tag)
 	if err != nil {
 		return "", refused(ctx, ociScheme+tag.Name(), s.secretRef(), err)
 	}
-	return tag.TagStr() + "@" + desc.Digest.String(), nil
+	return tag.TagStr() + "@" + ref.DigestStr(), nil
 }
 
-// pull gets the chart's archive from a registry into f.
-func (s *helmSource) pull(ctx context.Context, job *stages.Job, f *os.File, version string) error {
+// pull returns the chart's archive and its digest; want is the one that a lock has, or empty.
+func (s *helmSource) pull(ctx context.Context, job *stages.Job, version, want string) (*os.File, string, error) {
 	repo, c, err := s.ociClient(ctx, job)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	tag, err := s.ociTag(ctx, repo, c, version)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	shown := ociScheme + tag.Name()
-	desc, err := c.Get(ctx, tag)
+	ref, err := digestOf(ctx, c, tag)
 	if err != nil {
-		return refused(ctx, shown, s.secretRef(), err)
+		return nil, "", refused(ctx, shown, s.secretRef(), err)
 	}
-	layer, err := chartOf(desc.Image)
+	img := &image{client: c, cache: s.f.deps.Cache, ref: ref, shown: shown}
+	if err := img.open(ctx, false); err != nil {
+		return nil, "", refused(ctx, shown, s.secretRef(), err)
+	}
+	layer, err := chartOf(img.manifest)
 	if err != nil {
-		return fmt.Errorf("%s: %w", shown, err)
+		return nil, "", fmt.Errorf("%s: %w", shown, err)
 	}
-	size, err := layer.Size()
-	if err != nil || size > maxChart {
-		return fmt.Errorf("%s: the chart has %d bytes, expected at most %d", shown, size, maxChart)
+	switch digest := layer.Digest.String(); {
+	case want != "" && want != digest:
+		return nil, "", &cache.MismatchError{Want: want, Got: digest}
+	case layer.Size > maxChart:
+		return nil, "", fmt.Errorf("%s: the chart has %d bytes, expected at most %d", shown, layer.Size, maxChart)
 	}
 	t := startTask(job.Events, "download", shown)
-	_, err = blob(ctx, f, layer, func(n int64) { t.bytes(n, size) })
+	f, err := img.blob(ctx, layer.Digest, func(n int64) { t.bytes(n, layer.Size) })
 	t.end(err)
 	if err != nil {
-		return refused(ctx, shown, s.secretRef(), err)
+		return nil, "", refused(ctx, shown, s.secretRef(), err)
 	}
-	stages.Log(job.Events, fmt.Sprintf("%s: %s", shown, desc.Digest))
-	return nil
+	return f, layer.Digest.String(), nil
 }
 
 // chartOf finds the layer that holds the chart.
-func chartOf(image func() (v1.Image, error)) (v1.Layer, error) {
-	img, err := image()
-	if err != nil {
-		return nil, err
-	}
-	layers, err := img.Layers()
-	if err != nil {
-		return nil, err
-	}
-	for _, l := range layers {
-		if mt, err := l.MediaType(); err == nil && mt == chartLayer {
+func chartOf(manifest *v1.Manifest) (v1.Descriptor, error) {
+	for _, l := range manifest.Layers {
+		if l.MediaType == chartLayer {
 			return l, nil
 		}
 	}
-	return nil, stages.WithHint(fmt.Errorf("is no Helm chart: no layer of the type %s", chartLayer), "charts are pushed by helm push")
+	return v1.Descriptor{}, stages.WithHint(fmt.Errorf("is no Helm chart: no layer of the type %s", chartLayer), "charts are pushed by helm push")
 }

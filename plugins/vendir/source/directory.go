@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"context"
@@ -22,11 +22,13 @@ import (
 	"strake.dev/strake/stages/filesum"
 )
 
-type directorySource struct{ Directory }
+type directorySource struct {
+	Directory
+	f *Fetcher
+}
 
-func (s *directorySource) kind() string                     { return "directory" }
-func (s *directorySource) subPath() string                  { return "" }
-func (s *directorySource) stale(schema.LockedSource) string { return "" }
+func (s *directorySource) Kind() string                     { return "directory" }
+func (s *directorySource) Stale(schema.LockedSource) string { return "" }
 
 // dir is the folder's path.
 func (s *directorySource) dir(job *stages.Job) string {
@@ -36,7 +38,7 @@ func (s *directorySource) dir(job *stages.Job) string {
 	return filepath.Join(job.Dir, filepath.FromSlash(s.Path))
 }
 
-func (s *directorySource) check(_ context.Context, job *stages.Job) error {
+func (s *directorySource) Check(_ context.Context, job *stages.Job) error {
 	info, err := os.Stat(s.dir(job))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -49,7 +51,7 @@ func (s *directorySource) check(_ context.Context, job *stages.Job) error {
 	return nil
 }
 
-func (s *directorySource) key(ctx context.Context, job *stages.Job, _ *schema.LockedSource) (string, error) {
+func (s *directorySource) Key(ctx context.Context, job *stages.Job, _ *schema.LockedSource) (string, error) {
 	w, err := s.walker(job)
 	if err != nil {
 		return "", err
@@ -71,7 +73,7 @@ func sumsOf(job *stages.Job, dir string) *filesum.Cache {
 	return filesum.Open(filepath.Join(job.Cache, "directory", hex.EncodeToString(name[:16])+".sums"))
 }
 
-func (s *directorySource) fetch(ctx context.Context, job *stages.Job, _ *schema.LockedSource, a *area) (schema.LockedSource, error) {
+func (s *directorySource) Fetch(ctx context.Context, job *stages.Job, _ *schema.LockedSource, a *Area) (schema.LockedSource, error) {
 	w, err := s.walker(job)
 	if err != nil {
 		return schema.LockedSource{}, err
@@ -79,17 +81,17 @@ func (s *directorySource) fetch(ctx context.Context, job *stages.Job, _ *schema.
 	defer w.root.Close()
 	entries, err := w.list(ctx)
 	if err == nil {
-		err = copyAll(ctx, w.root, a.tree, entries)
+		err = copyAll(ctx, w.root, a.tree, entries, s.f.deps.AnyLinks)
 	}
 	if err != nil {
 		return schema.LockedSource{}, fmt.Errorf("directory %s: %w", s.Path, err)
 	}
 	stages.Log(job.Events, fmt.Sprintf("directory %s: %d files", s.Path, len(entries)))
-	return schema.LockedSource{Directory: &vendirconf.LockDirectoryContentsDirectory{}}, nil
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Directory: &vendirconf.LockDirectoryContentsDirectory{}}}, nil
 }
 
 // copyAll copies files and links, several at a time.
-func copyAll(ctx context.Context, from, to *os.Root, entries []filesum.Entry) error {
+func copyAll(ctx context.Context, from, to *os.Root, entries []filesum.Entry, anyLinks bool) error {
 	made := map[string]bool{".": true}
 	for i := range entries {
 		if dir := path.Dir(entries[i].Name); !made[dir] {
@@ -105,7 +107,7 @@ func copyAll(ctx context.Context, from, to *os.Root, entries []filesum.Entry) er
 	for part := range slices.Chunk(entries, piece) {
 		g.Go(func() error {
 			for i := range part {
-				if err := copyEntry(ctx, from, to, &part[i]); err != nil {
+				if err := copyEntry(ctx, from, to, &part[i], anyLinks); err != nil {
 					return err
 				}
 			}
@@ -116,8 +118,11 @@ func copyAll(ctx context.Context, from, to *os.Root, entries []filesum.Entry) er
 }
 
 // copyEntry copies one file or link.
-func copyEntry(ctx context.Context, from, to *os.Root, e *filesum.Entry) error {
+func copyEntry(ctx context.Context, from, to *os.Root, e *filesum.Entry, anyLinks bool) error {
 	if e.Mode.Type() == fs.ModeSymlink {
+		if anyLinks {
+			return to.Symlink(e.Link, e.Name)
+		}
 		if filepath.IsAbs(e.Link) || !filepath.IsLocal(filepath.Join(filepath.Dir(e.Name), e.Link)) {
 			return stages.WithHint(fmt.Errorf("%s: symbolic link to %s leads out of the folder", e.Name, e.Link), "leave it out with excludePaths")
 		}
@@ -155,4 +160,8 @@ func copyContent(ctx context.Context, out io.Writer, in io.Reader) error {
 			return err
 		}
 	}
+}
+
+func (s *directorySource) Origin(schema.LockedSource) stages.Origin {
+	return stages.Origin{Source: s.Path}
 }

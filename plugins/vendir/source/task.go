@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"sync"
@@ -57,4 +57,25 @@ func (t *task) end(err error) {
 		t.state.State = stages.TaskFailed
 	}
 	t.tell(true)
+}
+
+// parts adds up the progress of several downloads.
+type parts struct {
+	mu   sync.Mutex
+	done []int64
+	tell func(total int64)
+}
+
+func newParts(n int, tell func(int64)) *parts { return &parts{done: make([]int64, n), tell: tell} }
+
+// set says how much of a part is done.
+func (p *parts) set(n int, done int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done[n] = done
+	total := int64(0)
+	for _, d := range p.done {
+		total += d
+	}
+	p.tell(total)
 }

@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"fmt"
@@ -27,9 +27,33 @@ func kindOf(l schema.LockedSource) string {
 		return "inline"
 	case l.Directory != nil:
 		return "directory"
+	case l.Hg != nil:
+		return "hg"
+	case l.GithubRelease != nil:
+		return "githubRelease"
+	case l.Manual != nil:
+		return "manual"
 	default:
 		return "unknown"
 	}
+}
+
+// Locked is the lock's entry of a source if it has to be used.
+func Locked(s Source, job *stages.Job) (*schema.LockedSource, error) {
+	if job.Lock == nil || !job.Lock.Enforces(job.Folder) {
+		return nil, nil
+	}
+	entry, _, err := job.Lock.Source(job.Folder)
+	if err != nil {
+		return nil, err
+	}
+	if kind := kindOf(entry); kind != s.Kind() {
+		return nil, stale(job, fmt.Sprintf("is of the kind %s, but the lock file has one of the kind %s", s.Kind(), kind))
+	}
+	if reason := s.Stale(entry); reason != "" {
+		return nil, stale(job, reason)
+	}
+	return &entry, nil
 }
 
 // stale is the error of a lock entry that can't be used.

@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"context"

@@ -1,10 +1,12 @@
-package vendir
+package source
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 	vendirconf "carvel.dev/vendir/pkg/vendir/config"
 
+	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir/chart"
 	"strake.dev/strake/plugins/vendir/download"
@@ -34,14 +37,12 @@ const (
 
 type helmSource struct {
 	HelmChart
-	registry *registry.Client
-	web      *download.Client
+	f *Fetcher
 }
 
-func (s *helmSource) kind() string    { return "helmChart" }
-func (s *helmSource) subPath() string { return "" }
+func (s *helmSource) Kind() string { return "helmChart" }
 
-func (s *helmSource) stale(l schema.LockedSource) string {
+func (s *helmSource) Stale(l schema.LockedSource) string {
 	if !chart.Allows(s.Version, l.HelmChart.Version) && s.Version != "" {
 		return fmt.Sprintf("has the version %s, but the lock file has %s", s.Version, l.HelmChart.Version)
 	}
@@ -59,7 +60,7 @@ func (s *helmSource) secretRef() *schema.LocalRef {
 	return s.Repository.SecretRef
 }
 
-func (s *helmSource) check(ctx context.Context, job *stages.Job) error {
+func (s *helmSource) Check(ctx context.Context, job *stages.Job) error {
 	if s.oci() {
 		_, _, err := s.ociClient(ctx, job)
 		return err
@@ -76,9 +77,11 @@ func (s *helmSource) version(locked *schema.LockedSource) string {
 	return s.Version
 }
 
-func (s *helmSource) key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {
+func (s *helmSource) Key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {
 	version := s.version(locked)
 	switch {
+	case locked != nil && locked.Digest != "":
+		return version + "@" + locked.Digest, nil
 	case locked != nil:
 		return version, nil
 	case s.oci():
@@ -86,34 +89,31 @@ func (s *helmSource) key(ctx context.Context, job *stages.Job, locked *schema.Lo
 	case chart.Exact(version):
 		return version, nil
 	}
-	f, err := os.CreateTemp(job.Temp, "strake-helm-")
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	v, _, err := s.find(ctx, job, f, version)
+	v, _, err := s.find(ctx, job, version)
 	return v.Version, err
 }
 
-func (s *helmSource) fetch(ctx context.Context, job *stages.Job, locked *schema.LockedSource, a *area) (schema.LockedSource, error) {
+func (s *helmSource) Fetch(ctx context.Context, job *stages.Job, locked *schema.LockedSource, a *Area) (schema.LockedSource, error) {
 	var none schema.LockedSource
-	f, err := a.temp("chart")
-	if err != nil {
-		return none, err
+	var f *os.File
+	var digest string
+	var err error
+	want := ""
+	if locked != nil {
+		want = locked.Digest
 	}
-	defer f.Close()
 	if s.oci() {
-		err = s.pull(ctx, job, f, s.version(locked))
+		f, digest, err = s.pull(ctx, job, s.version(locked), want)
 	} else {
-		err = s.download(ctx, job, f, s.version(locked))
+		f, digest, err = s.download(ctx, job, s.version(locked), want)
 	}
 	if locked != nil && (errors.Is(err, chart.ErrNotFound) || registry.NotFound(err)) {
 		return none, stale(job, fmt.Sprintf("is version %s in the lock file, which the repository no longer has", locked.HelmChart.Version))
 	}
 	if err != nil {
-		return none, err
+		return none, moved(job, want, err)
 	}
+	defer f.Close()
 	// The archive holds one folder, the chart.
 	if err := unpack.New(a.tree, unpack.DefaultLimits()).Stripped(1).Archive(ctx, f, ""); err != nil {
 		return none, fmt.Errorf("chart %s: %w", s.Name, err)
@@ -127,11 +127,19 @@ func (s *helmSource) fetch(ctx context.Context, job *stages.Job, locked *schema.
 		return none, stale(job, fmt.Sprintf("is version %s of the app %s, but the lock file has version %s of the app %s",
 			entry.Version, entry.AppVersion, locked.HelmChart.Version, locked.HelmChart.AppVersion))
 	}
-	stages.Log(job.Events, fmt.Sprintf("chart %s: version %s", s.Name, meta.Version))
-	return schema.LockedSource{HelmChart: entry}, nil
+	stages.Log(job.Events, fmt.Sprintf("chart %s: version %s, %s", s.Name, meta.Version, digest))
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{HelmChart: entry}, Digest: digest}, nil
 }
 
-func (s *helmSource) meta(a *area) (chart.Meta, error) {
+func (s *helmSource) Origin(l schema.LockedSource) stages.Origin {
+	from := s.Name
+	if s.Repository != nil {
+		from = strings.TrimSuffix(redacted(s.Repository.URL), "/") + "/" + s.Name
+	}
+	return stages.Origin{Source: from, Revision: l.HelmChart.Version}
+}
+
+func (s *helmSource) meta(a *Area) (chart.Meta, error) {
 	text, err := a.tree.ReadFile("Chart.yaml")
 	if errors.Is(err, fs.ErrNotExist) {
 		return chart.Meta{}, errors.New("has no Chart.yaml")
@@ -155,8 +163,8 @@ func (s *helmSource) repository() (*url.URL, string, error) {
 	return u, chartName, nil
 }
 
-// find reads the repository's index by way of f, and selects a version.
-func (s *helmSource) find(ctx context.Context, job *stages.Job, f *os.File, version string) (chart.Version, *url.URL, error) {
+// find reads the repository's index, and selects a version.
+func (s *helmSource) find(ctx context.Context, job *stages.Job, version string) (chart.Version, *url.URL, error) {
 	fail := func(err error) (chart.Version, *url.URL, error) { return chart.Version{}, nil, err }
 	repo, chartName, err := s.repository()
 	if err != nil {
@@ -164,12 +172,11 @@ func (s *helmSource) find(ctx context.Context, job *stages.Job, f *os.File, vers
 	}
 	index := *repo
 	index.Path, index.RawPath = path.Join("/", repo.Path, "index.yaml"), ""
-	if err := s.get(ctx, job, f, &index, maxIndex, "", nil); err != nil {
+	f, _, err := s.get(ctx, job, &index, maxIndex, "")
+	if err != nil {
 		return fail(err)
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fail(err)
-	}
+	defer f.Close()
 	i, err := chart.ParseIndex(f)
 	if err != nil {
 		return fail(fmt.Errorf("%s: %w", download.Redacted(repo), err))
@@ -185,27 +192,34 @@ func (s *helmSource) find(ctx context.Context, job *stages.Job, f *os.File, vers
 	return v, archive, nil
 }
 
-// download gets the chart's archive into f.
-func (s *helmSource) download(ctx context.Context, job *stages.Job, f *os.File, version string) error {
-	v, archive, err := s.find(ctx, job, f, version)
+// download returns the chart's archive and its digest; want is the one that a lock has, or empty.
+func (s *helmSource) download(ctx context.Context, job *stages.Job, version, want string) (*os.File, string, error) {
+	v, archive, err := s.find(ctx, job, version)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
-	t := startTask(job.Events, "download", download.Redacted(archive))
-	err = s.get(ctx, job, f, archive, maxChart, v.Digest, t.bytes)
-	t.end(err)
-	return err
+	listed := ""
+	if sum, err := hex.DecodeString(strings.TrimPrefix(v.Digest, digestPrefix)); err == nil && len(sum) == sha256.Size {
+		listed = digestPrefix + hex.EncodeToString(sum)
+	}
+	if want != "" && listed != "" && want != listed {
+		return nil, "", &cache.MismatchError{Want: want, Got: listed}
+	}
+	return s.get(ctx, job, archive, maxChart, cmp.Or(want, listed))
 }
 
-// get downloads from the repository. Only the repository's own server sees the credentials.
-func (s *helmSource) get(ctx context.Context, job *stages.Job, f *os.File, u *url.URL, limit int64, sum string, progress func(int64, int64)) error {
+const digestPrefix = "sha256:"
+
+// get returns a file of the repository and its digest. Only the repository's own server sees the
+// credentials.
+func (s *helmSource) get(ctx context.Context, job *stages.Job, u *url.URL, limit int64, want string) (*os.File, string, error) {
 	username, password, err := login(ctx, job, s.secretRef())
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	repo, _, err := s.repository()
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	if username == "" && password == "" && repo.User != nil {
 		username = repo.User.Username()
@@ -214,8 +228,10 @@ func (s *helmSource) get(ctx context.Context, job *stages.Job, f *os.File, u *ur
 	if !download.SameOrigin(u, repo) {
 		username, password = "", ""
 	}
-	_, err = s.web.File(ctx, f, download.Request{
-		URL: u.String(), Username: username, Password: password, Max: limit, SHA256: strings.TrimPrefix(sum, "sha256:"), Progress: progress,
+	f, digest, err := s.f.obtain(ctx, job, webFile{
+		request: download.Request{URL: u.String(), Username: username, Password: password, Max: limit},
+		secret:  username != "" || password != "" || u.User != nil || u.RawQuery != "",
+		shown:   download.Redacted(u), task: "download", want: want,
 	})
-	return advise(err, s.secretRef() != nil)
+	return f, digest, advise(err, s.secretRef() != nil)
 }

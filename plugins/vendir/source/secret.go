@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"strake.dev/strake/internal/git"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -56,3 +57,6 @@ func login(ctx context.Context, job *stages.Job, ref *schema.LocalRef) (username
 	data, err := secret(ctx, job, ref, keyUsername, keyPassword)
 	return string(data[keyUsername]), string(data[keyPassword]), err
 }
+
+// redacted is an address without credentials.
+func redacted(address string) string { return git.Redacted(address) }

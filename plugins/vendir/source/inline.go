@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"context"
@@ -18,11 +18,10 @@ import (
 
 type inlineSource struct{ Inline }
 
-func (s *inlineSource) kind() string                     { return "inline" }
-func (s *inlineSource) subPath() string                  { return "" }
-func (s *inlineSource) stale(schema.LockedSource) string { return "" }
+func (s *inlineSource) Kind() string                     { return "inline" }
+func (s *inlineSource) Stale(schema.LockedSource) string { return "" }
 
-func (s *inlineSource) check(ctx context.Context, job *stages.Job) error {
+func (s *inlineSource) Check(ctx context.Context, job *stages.Job) error {
 	_, err := s.files(ctx, job)
 	return err
 }
@@ -65,7 +64,7 @@ func (s *inlineSource) files(ctx context.Context, job *stages.Job) (map[string][
 	return files, nil
 }
 
-func (s *inlineSource) key(ctx context.Context, job *stages.Job, _ *schema.LockedSource) (string, error) {
+func (s *inlineSource) Key(ctx context.Context, job *stages.Job, _ *schema.LockedSource) (string, error) {
 	files, err := s.files(ctx, job)
 	if err != nil {
 		return "", err
@@ -77,7 +76,7 @@ func (s *inlineSource) key(ctx context.Context, job *stages.Job, _ *schema.Locke
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-func (s *inlineSource) fetch(ctx context.Context, job *stages.Job, _ *schema.LockedSource, a *area) (schema.LockedSource, error) {
+func (s *inlineSource) Fetch(ctx context.Context, job *stages.Job, _ *schema.LockedSource, a *Area) (schema.LockedSource, error) {
 	files, err := s.files(ctx, job)
 	if err != nil {
 		return schema.LockedSource{}, err
@@ -92,5 +91,8 @@ func (s *inlineSource) fetch(ctx context.Context, job *stages.Job, _ *schema.Loc
 		}
 	}
 	stages.Log(job.Events, fmt.Sprintf("inline: %d files", len(files)))
-	return schema.LockedSource{Inline: &vendirconf.LockDirectoryContentsInline{}}, nil
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Inline: &vendirconf.LockDirectoryContentsInline{}}}, nil
 }
+
+// Origin is empty: the content is from the App itself.
+func (s *inlineSource) Origin(schema.LockedSource) stages.Origin { return stages.Origin{} }

@@ -1,4 +1,4 @@
-package vendir
+package source
 
 import (
 	"context"
@@ -15,12 +15,16 @@ import (
 	"strake.dev/strake/stages"
 )
 
-type gitSource struct{ Git }
+type gitSource struct {
+	Git
+	f *Fetcher
+	// root is the folder that is taken, or empty for all.
+	root string
+}
 
-func (s *gitSource) kind() string    { return "git" }
-func (s *gitSource) subPath() string { return s.SubPath }
+func (s *gitSource) Kind() string { return "git" }
 
-func (s *gitSource) stale(l schema.LockedSource) string {
+func (s *gitSource) Stale(l schema.LockedSource) string {
 	switch {
 	case !git.IsSHA(l.Git.SHA):
 		return fmt.Sprintf("has no commit in the lock file, but %q", l.Git.SHA)
@@ -30,7 +34,7 @@ func (s *gitSource) stale(l schema.LockedSource) string {
 	return ""
 }
 
-func (s *gitSource) check(ctx context.Context, job *stages.Job) error {
+func (s *gitSource) Check(ctx context.Context, job *stages.Job) error {
 	if _, err := exec.LookPath("git"); err != nil {
 		return stages.WithHint(errors.New("git is not installed: not found on PATH"), "install git, which git sources are fetched with")
 	}
@@ -65,7 +69,7 @@ func (s *gitSource) open(ctx context.Context, job *stages.Job) (*git.Repository,
 	}, job.Temp)
 }
 
-func (s *gitSource) key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {
+func (s *gitSource) Key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {
 	if locked != nil {
 		return locked.Git.SHA, nil
 	}
@@ -110,7 +114,7 @@ func (s *gitSource) noRef(ref string) error {
 	return stages.WithHint(fmt.Errorf("ref %s is not in %s", ref, git.Redacted(s.URL)), "expected a branch (origin/main), a tag, or a commit")
 }
 
-func (s *gitSource) fetch(ctx context.Context, job *stages.Job, locked *schema.LockedSource, a *area) (schema.LockedSource, error) {
+func (s *gitSource) Fetch(ctx context.Context, job *stages.Job, locked *schema.LockedSource, a *Area) (schema.LockedSource, error) {
 	var none schema.LockedSource
 	repo, err := s.open(ctx, job)
 	if err != nil {
@@ -132,15 +136,15 @@ func (s *gitSource) fetch(ctx context.Context, job *stages.Job, locked *schema.L
 	case err != nil:
 		return none, err
 	}
-	a.date = info.Time
+	a.Date = info.Time
 	stages.Log(job.Events, fmt.Sprintf("%s: commit %s", git.Redacted(s.URL), info.SHA))
 	if locked != nil {
 		return *locked, nil
 	}
-	return schema.LockedSource{Git: &vendirconf.LockDirectoryContentsGit{SHA: info.SHA, Tags: info.Tags, CommitTitle: info.Title}}, nil
+	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Git: &vendirconf.LockDirectoryContentsGit{SHA: info.SHA, Tags: info.Tags, CommitTitle: info.Title}}}, nil
 }
 
-func (s *gitSource) checkout(ctx context.Context, repo *git.Repository, locked *schema.LockedSource, a *area) (git.Info, error) {
+func (s *gitSource) checkout(ctx context.Context, repo *git.Repository, locked *schema.LockedSource, a *Area) (git.Info, error) {
 	var commit git.Commit
 	if locked != nil {
 		commit.SHA = locked.Git.SHA
@@ -150,5 +154,9 @@ func (s *gitSource) checkout(ctx context.Context, repo *git.Repository, locked *
 			return git.Info{}, err
 		}
 	}
-	return repo.Checkout(ctx, a.dir(), commit, git.Options{SkipLFS: s.LFSSkipSmudge})
+	return repo.Checkout(ctx, a.path(), commit, git.Options{SkipLFS: s.LFSSkipSmudge})
+}
+
+func (s *gitSource) Origin(l schema.LockedSource) stages.Origin {
+	return stages.Origin{Source: redacted(s.URL), Revision: l.Git.SHA}
 }

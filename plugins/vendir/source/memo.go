@@ -1,0 +1,72 @@
+package source
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A memo holds what remotes have answered in one run, so that each is asked once however many sources want
+// the same. Answers of an earlier run are forgotten: what a reference means may have changed.
+type memo struct {
+	mu      sync.Mutex
+	run     time.Time
+	answers map[string]*answer
+}
+
+type answer struct {
+	done  chan struct{}
+	value any
+	err   error
+}
+
+// once returns what ask has answered to a question in the run that began at a time. Without such a time it
+// asks each time. An error is not remembered: whoever comes next asks again.
+func once[T any](ctx context.Context, m *memo, run time.Time, question string, ask func() (T, error)) (T, error) {
+	if run.IsZero() {
+		return ask()
+	}
+	for {
+		a, mine := m.entry(run, question)
+		if mine {
+			a.value, a.err = ask()
+			if a.err != nil {
+				m.forget(question, a)
+			}
+			close(a.done)
+			value, _ := a.value.(T)
+			return value, a.err
+		}
+		select {
+		case <-ctx.Done():
+			var none T
+			return none, ctx.Err()
+		case <-a.done:
+		}
+		if value, ok := a.value.(T); ok && a.err == nil {
+			return value, nil
+		}
+	}
+}
+
+func (m *memo) entry(run time.Time, question string) (*answer, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.run.Equal(run) {
+		m.run, m.answers = run, map[string]*answer{}
+	}
+	if a, ok := m.answers[question]; ok {
+		return a, false
+	}
+	a := &answer{done: make(chan struct{})}
+	m.answers[question] = a
+	return a, true
+}
+
+func (m *memo) forget(question string, a *answer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.answers[question] == a {
+		delete(m.answers, question)
+	}
+}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	vendirconf "carvel.dev/vendir/pkg/vendir/config"
@@ -63,17 +65,31 @@ func (s *gitSource) open(ctx context.Context, job *stages.Job) (*git.Repository,
 	if err := git.CheckURL(address); err != nil {
 		return nil, fmt.Errorf("url: the address %w", err)
 	}
-	return git.Open(address, git.Auth{
+	repo, err := git.Open(address, git.Auth{
 		Username: string(data[keyUsername]), Password: string(data[keyPassword]), ForceBasic: s.ForceHTTPBasicAuth,
-		PrivateKey: data[keyPrivateKey], KnownHosts: data[keyKnownHosts],
+		PrivateKey: data[keyPrivateKey], KnownHosts: data[keyKnownHosts], SkipTLSVerify: s.DangerousSkipTLSVerify,
 	}, job.Temp)
+	if err == nil {
+		repo.Cache = s.f.deps.Cache
+	}
+	return repo, err
+}
+
+// refs asks the repository for its references, once in a run.
+func (s *gitSource) refs(ctx context.Context, job *stages.Job, repo *git.Repository, patterns ...string) (git.Refs, error) {
+	secret := ""
+	if s.SecretRef != nil {
+		secret = s.SecretRef.Name
+	}
+	question := strings.Join(append([]string{"git", s.address(job), secret}, patterns...), "\x00")
+	return once(ctx, &s.f.memo, job.Began, question, func() (git.Refs, error) { return repo.Refs(ctx, patterns...) })
 }
 
 func (s *gitSource) Key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {
 	if locked != nil {
 		return locked.Git.SHA, nil
 	}
-	if git.IsSHA(s.Ref) {
+	if git.IsSHA(s.Ref) && s.SecretRef == nil {
 		return s.Ref, nil
 	}
 	repo, err := s.open(ctx, job)
@@ -81,17 +97,20 @@ func (s *gitSource) Key(ctx context.Context, job *stages.Job, locked *schema.Loc
 		return "", err
 	}
 	defer repo.Close()
-	commit, err := s.resolve(ctx, repo, git.Patterns(s.Ref))
+	if git.IsSHA(s.Ref) {
+		return s.Ref, s.permitted(ctx, job, repo)
+	}
+	commit, err := s.resolve(ctx, job, repo, git.Patterns(s.Ref))
 	// Without a commit, only the history tells what the reference means.
 	return commit.SHA, err
 }
 
 // resolve finds the commit that ref or refSelection means.
-func (s *gitSource) resolve(ctx context.Context, repo *git.Repository, patterns []string) (git.Commit, error) {
+func (s *gitSource) resolve(ctx context.Context, job *stages.Job, repo *git.Repository, patterns []string) (git.Commit, error) {
 	if s.Ref == "" {
 		patterns = []string{"refs/tags/*"}
 	}
-	refs, err := repo.Refs(ctx, patterns...)
+	refs, err := s.refs(ctx, job, repo, patterns...)
 	if err != nil {
 		return git.Commit{}, err
 	}
@@ -110,6 +129,15 @@ func (s *gitSource) resolve(ctx context.Context, repo *git.Repository, patterns 
 	return commit, nil
 }
 
+// permitted asks the repository whether the credentials are still good, where it would not be asked otherwise.
+func (s *gitSource) permitted(ctx context.Context, job *stages.Job, repo *git.Repository) error {
+	if s.SecretRef == nil {
+		return nil
+	}
+	_, err := s.refs(ctx, job, repo, "HEAD")
+	return err
+}
+
 func (s *gitSource) noRef(ref string) error {
 	return stages.WithHint(fmt.Errorf("ref %s is not in %s", ref, git.Redacted(s.URL)), "expected a branch (origin/main), a tag, or a commit")
 }
@@ -126,7 +154,7 @@ func (s *gitSource) Fetch(ctx context.Context, job *stages.Job, locked *schema.L
 	}
 	t := startTask(job.Events, "git", git.Redacted(s.URL))
 	repo.Progress = t.detail
-	info, err := s.checkout(ctx, repo, locked, a)
+	info, err := s.checkout(ctx, job, repo, locked, a)
 	t.end(err)
 	switch {
 	case errors.Is(err, git.ErrNoCommit) && locked != nil:
@@ -144,17 +172,54 @@ func (s *gitSource) Fetch(ctx context.Context, job *stages.Job, locked *schema.L
 	return schema.LockedSource{LockDirectoryContents: vendirconf.LockDirectoryContents{Git: &vendirconf.LockDirectoryContentsGit{SHA: info.SHA, Tags: info.Tags, CommitTitle: info.Title}}}, nil
 }
 
-func (s *gitSource) checkout(ctx context.Context, repo *git.Repository, locked *schema.LockedSource, a *Area) (git.Info, error) {
-	var commit git.Commit
-	if locked != nil {
-		commit.SHA = locked.Git.SHA
-	} else {
-		var err error
-		if commit, err = s.resolve(ctx, repo, nil); err != nil {
-			return git.Info{}, err
-		}
+func (s *gitSource) checkout(ctx context.Context, job *stages.Job, repo *git.Repository, locked *schema.LockedSource, a *Area) (git.Info, error) {
+	keys, err := s.keys(ctx, job)
+	if err != nil {
+		return git.Info{}, err
 	}
-	return repo.Checkout(ctx, a.path(), commit, git.Options{SkipLFS: s.LFSSkipSmudge})
+	var commit git.Commit
+	switch {
+	case locked != nil:
+		commit.SHA = locked.Git.SHA
+		err = s.permitted(ctx, job, repo)
+	case git.IsSHA(s.Ref) && s.f.deps.Cache != nil:
+		commit.SHA = s.Ref
+		err = s.permitted(ctx, job, repo)
+	default:
+		commit, err = s.resolve(ctx, job, repo, nil)
+	}
+	if err != nil {
+		return git.Info{}, err
+	}
+	opts := git.Options{SkipLFS: s.LFSSkipSmudge, SkipSubmodules: s.SkipInitSubmodules, Depth: s.Depth, SubPath: s.root, Keys: keys}
+	// What vendir says of tags takes the history, unless there is to be none.
+	if s.f.deps.KeepGit && (s.root == "" || s.Depth == 0) {
+		opts.KeepGit, opts.SubPath = true, ""
+	}
+	return repo.Checkout(ctx, a.path(), commit, opts)
+}
+
+// keys are those that may have signed; none if no signature is wanted.
+func (s *gitSource) keys(ctx context.Context, job *stages.Job) ([][]byte, error) {
+	if s.Verification == nil {
+		return nil, nil
+	}
+	ref := s.Verification.PublicKeysSecretRef
+	if ref == nil || ref.Name == "" {
+		return nil, errors.New("verification.publicKeysSecretRef: names no Secret")
+	}
+	data, err := job.Objects.Secret(ctx, ref.Name)
+	if err != nil {
+		return nil, missing("verification.publicKeysSecretRef", "Secret", ref.Name, err)
+	}
+	var keys [][]byte
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		keys = append(keys, data[name])
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("verification.publicKeysSecretRef: Secret %s holds no keys", ref.Name)
+	}
+	return keys, nil
 }
 
 func (s *gitSource) Origin(l schema.LockedSource) stages.Origin {

@@ -88,7 +88,7 @@ func (m *mirror) selected(ctx context.Context, c *checkout) (selection, error) {
 	case s.module != nil && c.SkipSubmodules:
 		return s, fmt.Errorf("%s is in the submodule %s, and submodules are left out", c.SubPath, s.module.path)
 	case s.module == nil && !isFolder:
-		return s, fmt.Errorf("%s is not a folder of commit %s", c.SubPath, c.want.SHA)
+		return s, m.noFolder(ctx, c)
 	case s.module != nil:
 		return s, nil
 	}

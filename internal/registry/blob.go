@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -91,22 +90,4 @@ func (c *counter) Read(p []byte) (int, error) {
 		c.progress(c.n)
 	}
 	return n, err
-}
-
-// Anonymous tells whether requests for a repository have no credentials, as far as the client knows; where
-// that can't be told, they may have some.
-func (c *Client) Anonymous(ctx context.Context, repo name.Repository) bool {
-	auth, err := authn.Resolve(ctx, c.keychain, repo)
-	return err == nil && auth == authn.Anonymous
-}
-
-// With returns a client like c, with the same credentials, whose options edit has changed.
-func (c *Client) With(edit func(*Options)) (*Client, error) {
-	opts := c.opts
-	edit(&opts)
-	n, err := New(opts)
-	if err != nil {
-		return nil, err
-	}
-	return n.WithKeychain(c.keychain)
 }

@@ -81,7 +81,7 @@ func TestBadConfigurations(t *testing.T) {
 
 func TestPlugin(t *testing.T) {
 	p := vendir.Plugin(source.Deps{})
-	if p.Stage != stages.Fetch || p.Name != "vendir" || !p.Whole || len(p.Keys) != len(source.Kinds()) {
+	if p.Stage != stages.Fetch || p.Name != "vendir" || !p.Whole || len(p.Keys) != len(source.Kinds())+1 {
 		t.Errorf("got %+v", p)
 	}
 	if _, err := p.New(nil); err == nil {

@@ -21,6 +21,7 @@ import (
 	"fmt"
 
 	"strake.dev/strake/plugins/vendir/source"
+	"strake.dev/strake/plugins/vendir/sync"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -32,12 +33,16 @@ func Plugin(deps source.Deps) stages.Plugin {
 		Name:    "vendir",
 		Doc:     "gets a source: inline content, an image, an imgpkg bundle, a file or archive over HTTP, a git commit, a Mercurial changeset, a GitHub release, a Helm chart, a local folder, or what a vendir.yml lists",
 		Version: "3",
-		Keys:    source.Kinds(),
+		Keys:    append(source.Kinds(), wholeKey),
 		Whole:   true,
 	}
 	fetcher := source.NewFetcher(deps)
-	return stages.Define(p, func(c source.Config) (stages.Step, error) {
-		return &step{config: c, fetcher: fetcher, source: fetcher.Source(c)}, nil
+	syncer := sync.New(deps)
+	return stages.Define(p, func(c Config) (stages.Step, error) {
+		if c.Vendir != nil {
+			return &whole{folder: c.Path, file: c.Vendir.Path, syncer: syncer}, nil
+		}
+		return &step{config: c.Config, fetcher: fetcher, source: fetcher.Source(c.Config)}, nil
 	})
 }
 

@@ -27,6 +27,10 @@ type Entry struct {
 	Link string
 	// Sum is the SHA-256 of a regular file's content.
 	Sum [sha256.Size]byte
+	// Modified and Changed are when the content, and when anything of it, has last changed, in nanoseconds
+	// since 1970. They and Inode are 0 on systems that don't tell all of them.
+	Modified, Changed int64
+	Inode             uint64
 }
 
 // Executable tells whether the owner may execute a file.
@@ -206,6 +210,9 @@ func (n *node) look(ctx context.Context, f *folder, name string, filter Filter, 
 	}
 	n.entry.Mode = at.mode
 	n.entry.Size = at.size
+	if at.stamped {
+		n.entry.Modified, n.entry.Changed, n.entry.Inode = at.mtime, at.ctime, at.ino
+	}
 	if n.keep, n.below, err = filter(n.entry.Name, at.mode.IsDir()); err != nil {
 		return err
 	}

@@ -143,5 +143,10 @@ func (t *tool) kapp(ctx context.Context, args []string) error {
 }
 
 func (t *tool) vendir(ctx context.Context, args []string) error {
-	return told(vendir.Main(ctx, args, t.abort(ctx)))
+	// Its flags are vendir's: ours are variables only.
+	store, err := (&cacheFlags{dir: t.getenv("STRAKE_CACHE_DIR"), size: t.getenv("STRAKE_CACHE_SIZE")}).store()
+	if err != nil {
+		return err
+	}
+	return told(vendir.Main(ctx, args, vendir.Program{Cache: store, UserAgent: t.userAgent(), Getenv: t.getenv}))
 }

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -77,6 +78,9 @@ var vendirCalls = []string{
 // volatile is what differs with each run of vendir.
 var volatile = regexp.MustCompile(`\.vendir-tmp-\d+`)
 
+// gitLines are what vendir prints of the git commands that it runs.
+var gitLines = regexp.MustCompile(`(?m)^ *"?  \| .*\n`)
+
 func TestVendir(t *testing.T) {
 	dir, fill := vendirFolder(t)
 	for _, line := range vendirCalls {
@@ -85,7 +89,24 @@ func TestVendir(t *testing.T) {
 			want, got := both(t, "vendir", call{args: strings.Fields(args), dir: dir, stdin: fill[stdin], env: []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"}})
 			for _, r := range []*result{&want, &got} {
 				r.Stdout, r.Stderr = volatile.ReplaceAllString(r.Stdout, "…"), volatile.ReplaceAllString(r.Stderr, "…")
+				r.Stdout = gitLines.ReplaceAllString(r.Stdout, "")
 				maps.DeleteFunc(r.Files, func(name, _ string) bool { return strings.Contains(name, ".git") })
+				// A fetcher's error is in words of its own.
+				if first, _, ok := strings.Cut(r.Stderr, "\n"); ok && r.Code == 1 && strings.HasPrefix(first, "vendir: Error: Syncing directory") {
+					r.Stderr = first
+				}
+				for name, text := range r.Files {
+					// Of modes, whether a file may be executed is kept.
+					mode, content, _ := strings.Cut(text, "\n")
+					r.Files[name] = fmt.Sprintf("%c%t\n%s", mode[0], mode[0] == '-' && mode[3] == 'x', content)
+				}
+			}
+			if line == "sync -f git-head.yml" {
+				// vendir doesn't find the branch that is the repository's own.
+				if want.Code != 1 || got.Code != 0 || !strings.Contains(got.Stdout, "commitTitle: v0.2.0") {
+					t.Errorf("vendir: %+v\nours: %+v", want, got)
+				}
+				return
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("differs (-vendir +ours):\n%s", diff)

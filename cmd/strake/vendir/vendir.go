@@ -1,57 +1,58 @@
-// Package vendir is strake under the name vendir: the library's own commands. What is ours is how it ends
-// when it is told to: with the tools that it runs, and without temporary folders.
+// Package vendir is strake under the name vendir: the library's own commands, of which sync fetches with
+// strake's sources.
 package vendir
 
 import (
 	"context"
 	"io"
 	"log"
-	"os"
-	"path/filepath"
-	"time"
 
 	vendircmd "carvel.dev/vendir/pkg/vendir/cmd"
+	"github.com/cppforlife/go-cli-ui/ui"
+	"github.com/spf13/cobra"
 
 	"strake.dev/strake/cmd/strake/carvel"
+	"strake.dev/strake/internal/cache"
 )
 
-const (
-	// staging matches the temporary folders of the library, in the working directory.
-	staging = ".vendir-tmp-*"
-	// patience is how long the library may take to fail once the tools that it runs are gone.
-	patience = time.Second
-)
-
-// Main runs vendir's command line and returns an error when it failed, after it has printed it. When ctx
-// ends, the tools that vendir runs are killed, at which it fails and tidies up. What doesn't end so,
-// because it waits for the network, ends with abort, which ends the process.
-func Main(ctx context.Context, args []string, abort func()) error {
-	// The libraries have something to say that is for their authors.
-	log.SetOutput(io.Discard)
-	began, done := time.Now(), make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-			killChildren()
-			select {
-			case <-done:
-				return
-			case <-time.After(patience / 20):
-			}
-		}
-		removeStaging(began)
-		abort()
-	})
-	defer stop()
-	defer close(done)
-	return carvel.Tool{Name: "vendir", Tree: vendircmd.NewDefaultVendirCmd}.Run(ctx, args)
+// A Program is what the command line needs of the process that it is called in.
+type Program struct {
+	// Cache keeps what was downloaded where VENDIR_CACHE_DIR names no folder for that; nil keeps nothing.
+	Cache *cache.Store
+	// UserAgent names the program to servers.
+	UserAgent string
+	// Getenv reads the environment.
+	Getenv func(string) string
 }
 
-// removeStaging removes the temporary folders that were made since this process began.
-func removeStaging(began time.Time) {
-	found, _ := filepath.Glob(staging)
-	for _, dir := range found {
-		if info, err := os.Stat(dir); err == nil && !info.ModTime().Before(began) {
-			_ = os.RemoveAll(dir)
+// Main runs vendir's command line and returns an error when it failed, after it has printed it. It ends soon
+// after ctx does.
+func Main(ctx context.Context, args []string, p Program) error {
+	// The libraries have something to say that is for their authors.
+	log.SetOutput(io.Discard)
+	return carvel.Tool{Name: "vendir", Tree: p.tree}.Run(ctx, args)
+}
+
+// tree is the library's, with a sync command that does our work.
+func (p Program) tree(confUI *ui.ConfUI) *cobra.Command {
+	root := vendircmd.NewDefaultVendirCmd(confUI)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "sync" {
+			continue
+		}
+		theirs := cmd.RunE
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return theirs(cmd, args) // which refuses them
+			}
+			flags, err := flagsOf(cmd)
+			if err != nil {
+				return err
+			}
+			flags.ui.ConfigureUI(confUI)
+			s := &syncCommand{Program: p, ui: confUI, flags: flags}
+			return s.run(cmd.Context())
 		}
 	}
+	return root
 }

@@ -253,7 +253,7 @@ type Directory struct {
 	ExcludePaths []string `json:"excludePaths,omitempty"`
 }
 
-// kinds are the keys of the sources.
+// Kinds are the keys of the sources.
 func Kinds() []string {
 	return []string{"inline", "image", "imgpkgBundle", "http", "git", "githubRelease", "helmChart", "directory", "manual"}
 }

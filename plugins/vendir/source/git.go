@@ -81,7 +81,13 @@ func (s *gitSource) refs(ctx context.Context, job *stages.Job, repo *git.Reposit
 	if s.SecretRef != nil {
 		secret = s.SecretRef.Name
 	}
-	question := strings.Join(append([]string{"git", s.address(job), secret}, patterns...), "\x00")
+	question := strings.Join([]string{"git", s.address(job), secret}, "\x00")
+	if all, ok := known[git.Refs](&s.f.memo, job.Began, question); ok {
+		return all, nil
+	}
+	if len(patterns) > 0 {
+		question += "\x00" + strings.Join(patterns, "\x00")
+	}
 	return once(ctx, &s.f.memo, job.Began, question, func() (git.Refs, error) { return repo.Refs(ctx, patterns...) })
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ func (i *imageRef) client(ctx context.Context, job *stages.Job) (*registry.Clien
 				if !filepath.IsAbs(file) {
 					file = filepath.Join(job.Dir, filepath.FromSlash(file))
 				}
-				o.CAs = append(o.CAs[:len(o.CAs):len(o.CAs)], file)
+				o.CAs = append(slices.Clip(o.CAs), file)
 			}
 		})
 		if err != nil {
@@ -117,7 +118,7 @@ func (i *imageRef) stale(l lockedImage) string {
 }
 
 // resolve chooses what to fetch: the locked digest, the selected tag, or what is written.
-func (i *imageRef) resolve(ctx context.Context, c *registry.Client, locked *lockedImage) (resolvedImage, error) {
+func (i *imageRef) resolve(ctx context.Context, job *stages.Job, c *registry.Client, locked *lockedImage) (resolvedImage, error) {
 	if locked != nil {
 		d, err := name.NewDigest(locked.ref)
 		return resolvedImage{ref: d, tag: locked.tag}, err
@@ -130,7 +131,7 @@ func (i *imageRef) resolve(ctx context.Context, c *registry.Client, locked *lock
 	if err != nil {
 		return resolvedImage{}, err
 	}
-	tags, err := c.List(ctx, repo)
+	tags, err := once(ctx, &i.f.memo, job.Began, i.question("tags", repo.Name()), func() ([]string, error) { return c.List(ctx, repo) })
 	if err != nil {
 		return resolvedImage{}, refused(ctx, i.text, i.secretRef, err)
 	}
@@ -147,7 +148,7 @@ func (i *imageRef) key(ctx context.Context, job *stages.Job, locked *lockedImage
 	if err != nil {
 		return "", err
 	}
-	r, err := i.resolve(ctx, c, locked)
+	r, err := i.resolve(ctx, job, c, locked)
 	if err != nil {
 		return "", err
 	}
@@ -162,17 +163,22 @@ func (i *imageRef) key(ctx context.Context, job *stages.Job, locked *lockedImage
 
 // digest asks what a reference points to now.
 func (i *imageRef) digest(ctx context.Context, job *stages.Job, c *registry.Client, ref name.Reference) (name.Digest, error) {
-	secret := ""
-	if i.secretRef != nil {
-		secret = i.secretRef.Name
-	}
-	return once(ctx, &i.f.memo, job.Began, "image\x00"+ref.Name()+"\x00"+secret, func() (name.Digest, error) {
+	return once(ctx, &i.f.memo, job.Began, i.question("image", ref.Name()), func() (name.Digest, error) {
 		digest, err := digestOf(ctx, c, ref)
 		if err != nil {
 			err = refused(ctx, i.text, i.secretRef, err)
 		}
 		return digest, err
 	})
+}
+
+// question names something to ask a registry for, and by whom.
+func (i *imageRef) question(what, name string) string {
+	secret := ""
+	if i.secretRef != nil {
+		secret = i.secretRef.Name
+	}
+	return strings.Join([]string{what, name, secret}, "\x00")
 }
 
 // digestOf asks what a reference points to. An answer to HEAD has no words, so that a refusal is asked for again.
@@ -194,7 +200,7 @@ func digestOf(ctx context.Context, c *registry.Client, ref name.Reference) (name
 // get asks for the image, and returns it with the reference by digest for the lock.
 func (i *imageRef) get(ctx context.Context, job *stages.Job, c *registry.Client, locked *lockedImage) (*image, lockedImage, error) {
 	fail := func(err error) (*image, lockedImage, error) { return nil, lockedImage{}, err }
-	r, err := i.resolve(ctx, c, locked)
+	r, err := i.resolve(ctx, job, c, locked)
 	if err != nil {
 		return fail(err)
 	}

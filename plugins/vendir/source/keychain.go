@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"strake.dev/strake/internal/registry"
@@ -27,5 +26,5 @@ func clientFor(ctx context.Context, job *stages.Job, general *registry.Client, r
 	if err != nil {
 		return nil, fmt.Errorf("secretRef: Secret %s: %w", ref.Name, err)
 	}
-	return general.WithKeychain(authn.NewMultiKeychain(credentials, registry.Keychain()))
+	return general.Prefer(credentials)
 }

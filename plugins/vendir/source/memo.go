@@ -49,6 +49,25 @@ func once[T any](ctx context.Context, m *memo, run time.Time, question string, a
 	}
 }
 
+// known returns what was answered to a question in a run, if it was.
+func known[T any](m *memo, run time.Time, question string) (T, bool) {
+	var none T
+	m.mu.Lock()
+	a, ok := m.answers[question]
+	ok = ok && m.run.Equal(run) && !run.IsZero()
+	m.mu.Unlock()
+	if !ok {
+		return none, false
+	}
+	select {
+	case <-a.done:
+		value, is := a.value.(T)
+		return value, is && a.err == nil
+	default:
+		return none, false
+	}
+}
+
 func (m *memo) entry(run time.Time, question string) (*answer, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

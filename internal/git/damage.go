@@ -1,8 +1,10 @@
 package git
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,29 +73,65 @@ func (m *mirror) sound(ctx context.Context, commits ...string) bool {
 	return err == nil
 }
 
+// intact tells whether every pack has an index, and ends as that says. It reads only the ends, and so finds what
+// was cut off.
+func (m *mirror) intact() bool {
+	indexes, err := filepath.Glob(filepath.Join(m.path, "objects", "pack", "*.idx"))
+	packs, err2 := filepath.Glob(filepath.Join(m.path, "objects", "pack", "pack-*.pack"))
+	size := int64(20)
+	if strings.HasSuffix(m.path, "-sha256") {
+		size = 32
+	}
+	return err == nil && err2 == nil && len(indexes) == len(packs) && !slices.ContainsFunc(indexes, func(index string) bool {
+		pack, err := checksum(strings.TrimSuffix(index, ".idx")+".pack", size, size)
+		noted, err2 := checksum(index, 2*size, size) // before its own
+		return err != nil || err2 != nil || !bytes.Equal(pack, noted)
+	})
+}
+
+// checksum reads size bytes that begin at a distance from a file's end.
+func checksum(file string, distance, size int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if _, err := f.Seek(-distance, io.SeekEnd); err != nil {
+		return nil, err
+	}
+	sum := make([]byte, size)
+	_, err = io.ReadFull(f, sum)
+	return sum, err
+}
+
 // sweep removes what a git that was killed has left in a mirror, which must be held exclusively.
-func (m *mirror) sweep() {
-	_ = filepath.WalkDir(m.path, func(path string, e fs.DirEntry, err error) error {
+func (m *mirror) sweep() error {
+	made, err := filepath.Glob(filepath.Join(filepath.Dir(m.path), "new-*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range made {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return filepath.WalkDir(m.path, func(path string, e fs.DirEntry, err error) error {
 		name := filepath.Base(path)
 		switch {
 		case err != nil:
-			return nil
+			return err
 		case e.IsDir() && (len(name) == 2 && filepath.Base(filepath.Dir(path)) == "objects" || path == filepath.Join(m.path, "lfs")):
 			return fs.SkipDir
 		case !e.IsDir() && (strings.HasSuffix(name, ".lock") || strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, ".tmp-") || strings.HasPrefix(name, "new-")):
-			_ = os.Remove(path)
+			return os.Remove(path)
 		}
 		return nil
 	})
-	made, _ := filepath.Glob(filepath.Join(filepath.Dir(m.path), "new-*"))
-	for _, dir := range made {
-		_ = os.RemoveAll(dir)
-	}
 }
 
 // mostPacks is how many packs a mirror may have before they are packed into few. Each fetch makes one, and each
 // object is looked for in all.
-const mostPacks = 40
+var mostPacks = 40 // a variable for tests
 
 // pack packs all packs but the largest into one if there are many, so that the work is bounded by what was
 // fetched on top of the first. Nothing is dropped, and the old packs go when the new one is complete.

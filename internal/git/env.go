@@ -97,7 +97,7 @@ func environment(base []string, address string, auth Auth, temp string) ([]strin
 		}
 	}
 	if auth.ssh() {
-		command, err := sshCommand(auth, temp)
+		command, err := auth.SSHCommand(temp)
 		if err != nil {
 			return nil, err
 		}
@@ -130,23 +130,24 @@ func withConfig(env []string, config [][2]string) []string {
 	return append(env, "GIT_CONFIG_COUNT="+strconv.Itoa(n))
 }
 
-// sshCommand makes ssh use the given key and host keys and nothing of the user's own.
-func sshCommand(auth Auth, temp string) (string, error) {
+// SSHCommand is a command of the shell that makes ssh use the given key and host keys, and nothing of the user's
+// own. It writes them to files in a folder.
+func (a Auth) SSHCommand(temp string) (string, error) {
 	command := []string{"ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=30", "-o", "ForwardAgent=no"}
 	file := func(name string, content []byte) (string, error) {
 		path := filepath.Join(temp, name)
 		// ssh wants a newline at the end of a key.
 		return path, os.WriteFile(path, append(slices.Clone(content), '\n'), 0o600)
 	}
-	if len(auth.PrivateKey) > 0 {
-		path, err := file("private-key", auth.PrivateKey)
+	if len(a.PrivateKey) > 0 {
+		path, err := file("private-key", a.PrivateKey)
 		if err != nil {
 			return "", err
 		}
 		command = append(command, "-i", path, "-o", "IdentitiesOnly=yes")
 	}
-	if len(auth.KnownHosts) > 0 {
-		path, err := file("known-hosts", auth.KnownHosts)
+	if len(a.KnownHosts) > 0 {
+		path, err := file("known-hosts", a.KnownHosts)
 		if err != nil {
 			return "", err
 		}

@@ -17,9 +17,6 @@ import (
 // doesn't give single commits, the reference; and else everything.
 func (m *mirror) fetch(ctx context.Context, c *checkout) error {
 	c.fetched = true
-	if m.kind == sparse {
-		defer m.forgetFilter()
-	}
 	found, err := m.commits(ctx, []string{c.want.SHA})
 	if err != nil {
 		return err
@@ -30,7 +27,9 @@ func (m *mirror) fetch(ctx context.Context, c *checkout) error {
 		}
 	}
 	if m.kind == sparse {
-		m.forgetFilter()
+		if err := m.configure(); err != nil {
+			return err
+		}
 		return m.fetchBlobs(ctx, c)
 	}
 	if c.KeepGit && c.Depth > 0 {
@@ -100,7 +99,7 @@ func (m *mirror) fetchAll(ctx context.Context) error {
 	return err
 }
 
-// resolveByHistory finds the commit that an expression such as main~2 means, in the history of everything.
+// resolveByHistory finds the commit that an expression such as v1.0~2 means, in the history of everything.
 func (r *Repository) resolveByHistory(ctx context.Context, c *checkout) error {
 	folder, err := r.hold(ctx, cache.Exclusive)
 	if err != nil {
@@ -183,12 +182,12 @@ func (m *mirror) hasTags(ctx context.Context, refs Refs) bool {
 	return true
 }
 
-// forgetFilter makes the mirror one that doesn't know that something is missing from it, so that git never
-// fetches single files when they are read.
-func (m *mirror) forgetFilter() {
+// configure writes the mirror's configuration. That also makes git forget that something was left out when it
+// fetched, so that it never fetches single files when they are read.
+func (m *mirror) configure() error {
 	format := "sha1"
 	if strings.HasSuffix(m.path, "-sha256") {
 		format = "sha256"
 	}
-	_ = writeFile(filepath.Join(m.path, "config"), config(m.r.url, true, format)) // the next fetch does it again
+	return writeFile(filepath.Join(m.path, "config"), config(m.r.url, true, format))
 }

@@ -10,7 +10,7 @@
 //   - sparse has single commits with their folders, and of the files those that were asked for, for
 //     checkouts of a sub-folder (where a server doesn't know filters: all files);
 //   - full has whole histories and all tags, for checkouts that keep their .git, and for what only a
-//     history can tell, such as main~2 or a short name of a commit.
+//     history can tell, such as v1.0~2 or a short name of a commit.
 //
 // A checkout takes any mirror that has what it needs, under a shared lock, and asks the remote nothing.
 // Otherwise it takes the exclusive lock, looks again, for another one may have fetched it meanwhile, and
@@ -95,7 +95,7 @@ func Open(address string, auth Auth, temp string) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repository{url: address, temp: temp, secrets: auth.redactor(), trusting: auth.ssh() && len(auth.KnownHosts) == 0, auth: auth, backoff: firstWait}
+	r := &Repository{url: address, temp: temp, secrets: auth.redactor(), trusting: auth.ssh() && len(auth.KnownHosts) == 0, auth: auth, backoff: FirstWait}
 	if r.env, err = environment(os.Environ(), address, auth, temp); err != nil {
 		r.Close()
 		return nil, err

@@ -151,20 +151,19 @@ func (r *Repository) fill(ctx context.Context, c *checkout) error {
 
 // filling has fetch fill a mirror, which is made before, and made anew if it turns out to be damaged.
 func (m *mirror) filling(ctx context.Context, c Commit, fetch func() error) error {
-	old := m.exists()
-	if old {
-		m.sweep()
-	} else if err := m.create(ctx, c.format()); err != nil {
+	old := m.exists() && m.intact()
+	if !old {
+		if err := m.create(ctx, c.format()); err != nil {
+			return err
+		}
+	} else if err := errors.Join(m.sweep(), m.configure()); err != nil {
 		return err
 	}
 	err := fetch()
 	if err == nil {
 		return m.pack(ctx)
 	}
-	if !old || ctx.Err() != nil || errors.Is(err, ErrNoCommit) || !isDamage(err) || m.sound(ctx) {
-		return err
-	}
-	if err := os.RemoveAll(m.path); err != nil {
+	if !old || ctx.Err() != nil || !errors.Is(err, ErrNoCommit) && !isDamage(err) || m.sound(ctx) {
 		return err
 	}
 	if err := m.create(ctx, c.format()); err != nil {
@@ -173,7 +172,7 @@ func (m *mirror) filling(ctx context.Context, c Commit, fetch func() error) erro
 	return fetch()
 }
 
-// create makes an empty mirror, which is in its place when it is complete.
+// create makes an empty mirror in the place of a damaged one or of none. It is there when it is complete.
 func (m *mirror) create(ctx context.Context, format string) error {
 	if err := os.MkdirAll(filepath.Dir(m.path), 0o700); err != nil {
 		return err
@@ -183,6 +182,9 @@ func (m *mirror) create(ctx context.Context, format string) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
+	if err := os.RemoveAll(m.path); err != nil {
+		return err
+	}
 	made := &mirror{r: m.r, path: temp}
 	if _, err := made.git(ctx, "init", "--quiet", "--bare", "--template=", "--object-format="+format); err != nil {
 		return err
@@ -199,6 +201,9 @@ func (m *mirror) serves(ctx context.Context, c *checkout) bool {
 		if _, err := os.Stat(m.boundary(c)); err != nil {
 			return false
 		}
+	}
+	if c.KeepGit && !m.intact() { // all packs become the checkout's own
+		return false
 	}
 	names := append([]string{c.want.SHA}, c.want.tagRefs()...)
 	found, err := m.commits(ctx, names)

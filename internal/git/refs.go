@@ -11,7 +11,7 @@ import (
 
 // A Commit is what a reference points to.
 type Commit struct {
-	// SHA names the commit; it is empty where that takes the history, as for main~2 or a short name.
+	// SHA names the commit; it is empty where that takes the history, as for v1.0~2 or a short name.
 	SHA string
 	// Ref is the full name of the reference that was found, such as refs/heads/main; it may be empty.
 	Ref string

@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"runtime"
 	"strings"
-	"time"
 
+	"strake.dev/strake/internal/child"
 	"strake.dev/strake/stages"
 )
 
@@ -19,8 +18,6 @@ const (
 	maxOutput = 64 << 20
 	// maxErrors is the size in bytes of what is kept of git's messages.
 	maxErrors = 8 << 10
-	// stragglers is how long pipes may stay open after git has ended.
-	stragglers = 2 * time.Second
 )
 
 // A call is one run of git.
@@ -46,7 +43,7 @@ func (r *Repository) do(ctx context.Context, c call) (string, error) {
 	}
 	var out capped
 	messages := &messages{progress: r.Progress}
-	cmd := exec.CommandContext(ctx, "git", c.args...)
+	cmd := child.Command(ctx, "git", c.args...)
 	cmd.Dir = c.dir
 	cmd.Env = append(append(cmd.Env, r.env...), "GIT_ALLOW_PROTOCOL="+strings.Join(r.transports(), ":"), "GIT_CEILING_DIRECTORIES="+c.dir)
 	cmd.Env = append(cmd.Env, c.env...)
@@ -54,9 +51,7 @@ func (r *Repository) do(ctx context.Context, c call) (string, error) {
 		cmd.Stdin = strings.NewReader(c.stdin)
 	}
 	cmd.Stdout, cmd.Stderr = &out, messages
-	cmd.WaitDelay = stragglers
-	contain(cmd)
-	err := onOneThread(cmd.Run)
+	err := child.Run(cmd)
 	switch {
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("git %s %s: %w", c.args[0], Redacted(r.url), ctx.Err())
@@ -68,18 +63,6 @@ func (r *Repository) do(ctx context.Context, c call) (string, error) {
 		return "", fmt.Errorf("git %s %s: answered more than %d bytes", c.args[0], Redacted(r.url), maxOutput)
 	}
 	return out.String(), nil
-}
-
-// onOneThread runs f on a thread of its own: the signal that ends git when strake dies is bound to
-// the thread that has started it (https://go.dev/issue/27505).
-func onOneThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		done <- f()
-	}()
-	return <-done
 }
 
 // failure is the error of a git that failed, with advice where its words tell what is wrong.

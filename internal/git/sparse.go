@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -76,6 +77,7 @@ func (m *mirror) selected(ctx context.Context, c *checkout) (selection, error) {
 	isFolder := false
 	for _, e := range entries {
 		switch {
+		case !slices.Contains(asked, e.path): // ls-tree goes into a folder that is on the way to another path
 		case e.kind == kindCommit:
 			s.module = &e
 		case e.path == c.SubPath:

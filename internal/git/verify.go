@@ -48,7 +48,9 @@ const (
 func (k *keyring) add(text string) error {
 	var block strings.Builder
 	inside := false
-	for line := range strings.Lines(strings.ReplaceAll(text, "\r\n", "\n")) {
+	// Blocks may follow one another without a line end.
+	text = strings.NewReplacer("\r\n", "\n", pgpBegin, "\n"+pgpBegin).Replace(text)
+	for line := range strings.Lines(text) {
 		trimmed := strings.TrimSpace(line)
 		switch {
 		case strings.HasPrefix(trimmed, pgpBegin):

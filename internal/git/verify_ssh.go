@@ -71,8 +71,8 @@ func signerTime(text string) (time.Time, error) {
 		text, zone = t, time.UTC
 	}
 	for _, layout := range []string{"20060102", "200601021504", "20060102150405"} {
-		if len(text) == len(layout) {
-			return time.ParseInLocation(layout, text, zone)
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil && len(text) == len(layout) {
+			return t, nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time of the form YYYYMMDD[HHMM[SS]][Z]", text)

@@ -1,4 +1,4 @@
-package git
+package child
 
 import (
 	"os/exec"

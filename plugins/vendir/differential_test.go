@@ -1,10 +1,6 @@
 package vendir_test
 
 import (
-	"archive/tar"
-	"archive/zip"
-	"bytes"
-	"compress/gzip"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -18,14 +14,7 @@ import (
 	"carvel.dev/vendir/pkg/vendir/fetch/cache"
 	"github.com/cppforlife/go-cli-ui/ui"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
-	regserver "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"sigs.k8s.io/yaml"
 
 	"strake.dev/strake/internal/git/gittest"
@@ -155,60 +144,6 @@ func TestDirectoryAsVendir(t *testing.T) {
 	compare(t, dir, "directory: {path: src, includePaths: [\"{deep,skip}/**/*\"], excludePaths: [\"deep/*.txt\"]}", "directory: {path: "+abs+"}\nincludePaths: [\"{deep,skip}/**/*\"]\nexcludePaths: [\"deep/*.txt\"]", nil, nil)
 }
 
-func tgz(t testing.TB, files map[string]string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	zw := gzip.NewWriter(&b)
-	tw := tar.NewWriter(zw)
-	for _, name := range sortedNames(files) {
-		h := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg}
-		body := files[name]
-		if target, ok := strings.CutPrefix(body, "-> "); ok {
-			h.Typeflag, h.Linkname, h.Size, body = tar.TypeSymlink, target, 0, ""
-		}
-		if strings.HasPrefix(body, "#!") {
-			h.Mode = 0o755
-		}
-		if err := tw.WriteHeader(h); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tw.Write([]byte(body)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := tw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := zw.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func zipOf(t testing.TB, files map[string]string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, name := range sortedNames(files) {
-		h := &zip.FileHeader{Name: name}
-		h.SetMode(0o644)
-		if strings.HasPrefix(files[name], "#!") {
-			h.SetMode(0o755)
-		}
-		f, err := w.CreateHeader(h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.Write([]byte(files[name])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 // vendir loses executable bits; strake keeps them.
 func executables(names ...string) func(map[string]string) {
 	return func(tree map[string]string) {
@@ -243,65 +178,6 @@ func TestHTTPAsVendir(t *testing.T) {
 	compare(t, "", "http: {url: "+server.URL+"/one.gz}", "", nil, nil)
 	compare(t, "", "http: {url: "+server.URL+"/auth/a.tgz, secretRef: {name: login}}", "", o, executables("run"))
 	compare(t, "", "http: {url: "+server.URL+"/a.tgz, subPath: config}", "http: {url: "+server.URL+"/a.tgz}\nnewRootPath: config", nil, nil)
-}
-
-// layerOf is a layer as imgpkg makes them.
-func layerOf(t testing.TB, data []byte) v1.Layer {
-	t.Helper()
-	return static.NewLayer(data, types.DockerLayer)
-}
-
-// imageOf is an image of layers, each given by its packed content.
-func imageOf(t testing.TB, labels map[string]string, layers ...[]byte) v1.Image {
-	t.Helper()
-	img := empty.Image
-	for _, data := range layers {
-		var err error
-		if img, err = mutate.Append(img, mutate.Addendum{Layer: layerOf(t, data)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = config.DeepCopy()
-	config.Config.Labels = labels
-	if img, err = mutate.ConfigFile(img, config); err != nil {
-		t.Fatal(err)
-	}
-	return img
-}
-
-// push pushes an image under tags, and returns its digest.
-func push(t testing.TB, repo string, img v1.Image, tags ...string) string {
-	t.Helper()
-	d, err := img.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	refs := []string{repo + "@" + d.String()}
-	for _, tag := range tags {
-		refs = append(refs, repo+":"+tag)
-	}
-	for _, text := range refs {
-		ref, err := name.ParseReference(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := remote.Write(ref, img); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return d.String()
-}
-
-// newRegistry starts a registry and returns its host.
-func newRegistry(t testing.TB) string {
-	t.Helper()
-	server := httptest.NewServer(regserver.New(regserver.Logger(discard())))
-	t.Cleanup(server.Close)
-	return strings.TrimPrefix(server.URL, "http://")
 }
 
 // vendir lets the lowest layer win, and ignores what a later one removes.

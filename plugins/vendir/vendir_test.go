@@ -4,12 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +13,7 @@ import (
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir"
 	"strake.dev/strake/plugins/vendir/source"
+	"strake.dev/strake/plugins/vendir/vendirtest"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -161,44 +158,6 @@ func (f *fixture) tree() map[string]string {
 	return treeOf(f.t, f.job.Out.Dir())
 }
 
-// treeOf lists the files and links of a folder: content, “x ” before that of executables, targets.
-func treeOf(t testing.TB, dir string) map[string]string {
-	t.Helper()
-	got := map[string]string{}
-	err := filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		if e.Type() == fs.ModeSymlink {
-			target, err := os.Readlink(p)
-			got[name] = "-> " + target
-			return err
-		}
-		if !e.Type().IsRegular() {
-			got[name] = e.Type().String()
-			return nil
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		text, err := os.ReadFile(p)
-		got[name] = string(text)
-		if info.Mode()&0o100 != 0 {
-			got[name] = "x " + string(text)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
-
 // empty checks that a failed run has left nothing behind.
 func (f *fixture) empty() {
 	f.t.Helper()
@@ -208,32 +167,14 @@ func (f *fixture) empty() {
 	}
 }
 
-// write makes files below dir: executable where the content begins with #!, links where with “-> ”.
-func write(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
-	for name, content := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if target, ok := strings.CutPrefix(content, "-> "); ok {
-			if err := os.Symlink(target, p); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		perm := os.FileMode(0o644)
-		if strings.HasPrefix(content, "#!") {
-			perm = 0o755
-		}
-		if err := os.WriteFile(p, []byte(content), perm); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func sortedNames(files map[string]string) []string {
-	return slices.Sorted(maps.Keys(files))
-}
+var (
+	tgz         = vendirtest.Tgz
+	zipOf       = vendirtest.Zip
+	imageOf     = vendirtest.Image
+	push        = vendirtest.Push
+	newRegistry = vendirtest.Registry
+	treeOf      = vendirtest.Tree
+	write       = vendirtest.Write
+)
 
 func discard() *log.Logger { return log.New(io.Discard, "", 0) }

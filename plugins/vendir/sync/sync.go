@@ -15,8 +15,10 @@
 //   - Manual content is there at any time, also when a sync fails.
 //   - Symbolic links are checked before anything is replaced.
 //   - A file that isn't unpacked gets its name from the path of the URL, without the query.
-//   - What belongs to one commit, such as its submodules, is never fetched without history where a
-//     depth isn't asked for; helm charts need no helm.
+//   - With a depth, the lock's tags are those that sit on the commit itself.
+//   - The .git that is left has its HEAD at the commit, and not at a branch; ref: HEAD is the branch that is
+//     the repository's own. Other errors of fetching are in words of their own.
+//   - Folders inside of the configuration's are for all to read, as umask has it.
 package sync
 
 import (
@@ -248,7 +250,12 @@ func (r *run) fetch(ctx context.Context, c *content, root *os.Root, dir string) 
 		return fmt.Errorf("Filtering paths in directory '%s': %w", c.conf.Path, err) //nolint:staticcheck // vendir's words
 	}
 	c.entry = resolved.LockDirectoryContents
-	return nil
+	if c.key == "" && r.cache != nil {
+		// The answers that have led to this content are remembered, so that nobody is asked again. Without a
+		// key it is fetched again by the next sync.
+		c.key, _ = c.source.Key(ctx, r.job(c), nil)
+	}
+	return ctx.Err()
 }
 
 // local tells whether a source is a folder of this machine, which may change at any time.

@@ -158,19 +158,11 @@ func (r *run) settle(ctx context.Context, dirs []*folder, work *staging) error {
 			}
 		}
 		for _, c := range d.contents {
-			if d.unchanged || c.conf.Manual != nil || r.cache == nil || c.kept && c.key == "" {
+			if d.unchanged || c.key == "" {
 				continue
 			}
-			key := c.key
-			if key == "" {
-				var err error
-				// The answers that led to this content are remembered, so that nobody is asked again.
-				if key, err = c.source.Key(ctx, r.job(c), nil); err != nil || key == "" {
-					continue
-				}
-			}
 			if stamp, ok := r.stamped(ctx, c); ok {
-				r.cache.SetNote(treeNotes, r.noteKey(c), treeNote{Config: c.configDigest, Key: key, Entry: c.entry, Stamp: stamp})
+				r.cache.SetNote(treeNotes, r.noteKey(c), treeNote{Config: c.configDigest, Key: c.key, Entry: c.entry, Stamp: stamp})
 			}
 		}
 	}

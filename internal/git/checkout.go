@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"strake.dev/strake/internal/signing"
 )
 
 // Options of a checkout.
@@ -29,7 +31,8 @@ type Options struct {
 	SubPath string
 	// Keys are public keys, one of which must have signed what is checked out; none means that no signature
 	// is wanted. Each entry holds OpenPGP keys in armor, or lines of ssh keys as in an authorized_keys or an
-	// allowed_signers file (ssh-keygen(1), ALLOWED SIGNERS).
+	// allowed_signers file (ssh-keygen(1), ALLOWED SIGNERS). What must be signed is the tag that is asked for, if
+	// that is an annotated one, and else the commit; one that is asked for by its name may instead have a signed tag.
 	Keys [][]byte
 }
 
@@ -92,6 +95,18 @@ func (r *Repository) checkout(ctx context.Context, c *checkout) (Info, error) {
 		return Info{}, err
 	}
 	info, err := r.attempt(ctx, c, keys)
+	if _, ok := errors.AsType[*signing.VerifyError](err); ok && c.want.refs == nil && len(c.want.Tags) == 0 {
+		// A lock doesn't say that it was a tag that was signed.
+		refs, failed := r.Refs(ctx, "refs/tags/*")
+		if failed != nil {
+			return Info{}, failed
+		}
+		if c.want.refs, c.want.Tags = refs, refs.tagsOf(c.sha); len(c.want.Tags) == 0 {
+			return Info{}, err
+		}
+		c.fetched = false // the tags weren't
+		return r.attempt(ctx, c, keys)
+	}
 	if err == nil || ctx.Err() != nil || !isDamage(err) {
 		return info, err
 	}

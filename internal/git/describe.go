@@ -19,6 +19,14 @@ type object struct {
 // It sets c.sha.
 func (m *mirror) describe(ctx context.Context, c *checkout, keys *keyring) (Info, error) {
 	names := c.want.tagRefs()
+	if keys != nil && c.want.refs == nil && len(names) == 0 {
+		// Tags that were fetched with it may vouch for it, without asking again.
+		out, err := m.git(ctx, "for-each-ref", "--count="+strconv.Itoa(mostTags), "--points-at="+c.want.SHA, "--format=%(refname)", "refs/tags")
+		if err != nil {
+			return Info{}, err
+		}
+		names = strings.Fields(out)
+	}
 	objects, err := m.objects(ctx, append([]string{c.want.SHA + "^{commit}"}, names...))
 	if err != nil {
 		return Info{}, err

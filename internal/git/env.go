@@ -1,6 +1,7 @@
 package git
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -38,7 +39,6 @@ var settings = [][2]string{
 	{"core.sparseCheckout", "false"},
 	{"core.splitIndex", "false"},
 	{"core.untrackedCache", "false"},
-	{"checkout.workers", "0"},
 	{"fetch.unpackLimit", "1"},
 	{"fetch.writeCommitGraph", "false"},
 	{"fetch.prune", "false"},
@@ -130,10 +130,31 @@ func withConfig(env []string, config [][2]string) []string {
 	return append(env, "GIT_CONFIG_COUNT="+strconv.Itoa(n))
 }
 
+// sshSilence gives up a server that is silent: not that has nothing to send, but that doesn't answer at all.
+var sshSilence = []string{"-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=30"}
+
+// watchSSH has ssh give up a silent server also where the user's own configuration counts, unless the user has
+// said how to run ssh.
+func (r *Repository) watchSSH(ctx context.Context) {
+	if r.watched || r.auth.ssh() || !strings.HasPrefix(origin(r.url), "ssh://") {
+		return
+	}
+	r.watched = true
+	own := slices.ContainsFunc(r.env, func(kv string) bool {
+		return strings.HasPrefix(kv, "GIT_SSH=") || strings.HasPrefix(kv, "GIT_SSH_COMMAND=")
+	})
+	if own {
+		return
+	}
+	if out, err := r.run(ctx, "", nil, "config", "--get", "core.sshCommand"); err != nil && out == "" && ctx.Err() == nil {
+		r.env = append(r.env, "GIT_SSH_COMMAND="+strings.Join(append([]string{"ssh"}, sshSilence...), " "))
+	}
+}
+
 // SSHCommand is a command of the shell that makes ssh use the given key and host keys, and nothing of the user's
 // own. It writes them to files in a folder.
 func (a Auth) SSHCommand(temp string) (string, error) {
-	command := []string{"ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=4", "-o", "ConnectTimeout=30", "-o", "ForwardAgent=no"}
+	command := append([]string{"ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "ForwardAgent=no"}, sshSilence...)
 	file := func(name string, content []byte) (string, error) {
 		path := filepath.Join(temp, name)
 		// ssh wants a newline at the end of a key.

@@ -21,7 +21,7 @@ func (m *mirror) fetch(ctx context.Context, c *checkout) error {
 	if err != nil {
 		return err
 	}
-	if found[0] == "" || c.Depth > 0 || c.history() || len(c.want.Tags) > 0 {
+	if found[0] == "" || c.KeepGit || len(c.want.Tags) > 0 {
 		if err := m.fetchCommit(ctx, c, found[0] != ""); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (m *mirror) fetchCommit(ctx context.Context, c *checkout, have bool) error 
 	args := []string{"fetch", "--progress", "--no-tags", "--no-write-fetch-head"}
 	tags := c.want.tagSpecs()
 	switch {
-	case c.history():
+	case m.kind == full:
 		args = append(args, "--prune")
 		tags = []string{"+refs/tags/*:refs/tags/*"}
 	case c.KeepGit:

@@ -13,7 +13,7 @@ func (m *mirror) files(ctx context.Context, c *checkout) error {
 		return err
 	}
 	defer os.RemoveAll(index)
-	env, err := m.filtering(ctx, c.SkipLFS)
+	env, err := m.filtering(ctx, c)
 	if err != nil {
 		return err
 	}

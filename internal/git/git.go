@@ -14,7 +14,7 @@
 //
 // A checkout takes any mirror that has what it needs, under a shared lock, and asks the remote nothing.
 // Otherwise it takes the exclusive lock, looks again, for another one may have fetched it meanwhile, and
-// fetches what is missing. So a commit comes over the network once, and of a new commit only what is new.
+// fetches what is missing, into the fullest mirror that serves and is there. So a commit comes over the network once, and of a new commit only what is new.
 //
 // A mirror appears in its place when it is complete, git itself moves objects into it when they are, and
 // nothing is ever taken out of it but by packing many packs into one. What a killed fetch leaves is
@@ -70,6 +70,8 @@ type Repository struct {
 	trusting bool
 	// admitted is set once the remote has answered to these credentials.
 	admitted bool
+	// watched is set once ssh is told to give up a silent server, if it is used.
+	watched bool
 	// submodule is set for a repository that another one names. It must not be one of this machine:
 	// whoever wrote the other one could read it so. Git itself has the same rule (CVE-2022-39253).
 	submodule bool

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,9 +155,8 @@ func TestHostileRepositories(t *testing.T) {
 	server := httptest.NewServer(gittest.Handler(t, root))
 	defer server.Close()
 	made := map[string]*gittest.Repo{}
-	i := 0
-	for name, make := range repos {
-		i++
+	for i, name := range slices.Sorted(maps.Keys(repos)) {
+		make := repos[name]
 		made[name] = gittest.New(t, root, fmt.Sprint("r", i))
 		make(made[name])
 	}
@@ -163,30 +164,36 @@ func TestHostileRepositories(t *testing.T) {
 	store := cache.Open(t.TempDir(), 0)
 	for name, repo := range made {
 		t.Run(name, func(t *testing.T) {
-			addresses := []string{server.URL + "/" + filepath.Base(repo.Dir) + "/.git", repo.Dir}
-			for i, o := range []git.Options{{}, {KeepGit: true}} {
-				parent := t.TempDir()
-				dir := filepath.Join(parent, "a", "b", "c")
-				if err := os.MkdirAll(dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				r := open(t, addresses[i], git.Auth{})
-				r.Cache = store
-				refs, err := r.Refs(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				c, _ := refs.Resolve("main")
-				_, err = r.Checkout(t.Context(), dir, c, o)
-				// Of two entries with one name, git takes the last; others may refuse both.
-				if twice := name == "link, then a file behind it"; harmless[name] != (err == nil) && !twice {
-					t.Errorf("got %v", err)
-				}
-				if err != nil && strings.Contains(err.Error(), "127.0.0.1:1/") && strings.Contains(err.Error(), "onnect") && name != "submodule behind a link" {
-					t.Errorf("it got as far as asking the submodule's server: %v", err)
-				}
-				harmed(t, parent, dir, outside, o.KeepGit)
+			// Every other one as a repository of this machine, whose .git is kept.
+			number, address := 0, repo.Dir
+			if _, err := fmt.Sscanf(filepath.Base(repo.Dir), "r%d", &number); err != nil {
+				t.Fatal(err)
 			}
+			keep := number%2 == 1
+			if !keep {
+				address = server.URL + "/" + filepath.Base(repo.Dir) + "/.git"
+			}
+			parent := t.TempDir()
+			dir := filepath.Join(parent, "a", "b", "c")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			r := open(t, address, git.Auth{})
+			r.Cache = store
+			refs, err := r.Refs(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, _ := refs.Resolve("main")
+			_, err = r.Checkout(t.Context(), dir, c, git.Options{KeepGit: keep})
+			// Of two entries with one name, git takes the last; others may refuse both.
+			if twice := name == "link, then a file behind it"; harmless[name] != (err == nil) && !twice {
+				t.Errorf("got %v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), "127.0.0.1:1/") && strings.Contains(err.Error(), "onnect") && name != "submodule behind a link" {
+				t.Errorf("it got as far as asking the submodule's server: %v", err)
+			}
+			harmed(t, parent, dir, outside, keep)
 		})
 	}
 }

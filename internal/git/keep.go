@@ -41,7 +41,7 @@ func (m *mirror) keep(ctx context.Context, c *checkout) error {
 			return err
 		}
 	}
-	env, err := m.filtering(ctx, c.SkipLFS)
+	env, err := m.filtering(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (m *mirror) exists() bool {
 	return err == nil
 }
 
-// kinds are those of the mirrors that may serve a checkout; the first one is what to fetch into.
+// kinds are those of the mirrors that may serve a checkout, from the one with the least.
 func (c *checkout) kinds() []string {
 	switch {
 	case c.history():
@@ -145,7 +145,14 @@ func (r *Repository) fill(ctx context.Context, c *checkout) error {
 	if folder.serving(ctx, c) != nil {
 		return nil
 	}
-	m := folder.of(c.kinds()[0], c.want)
+	// On top of what is there, the least is to be fetched; of two mirrors, the one with more serves more.
+	kinds := c.kinds()
+	m := folder.of(kinds[0], c.want)
+	for _, kind := range kinds[1:] {
+		if other := folder.of(kind, c.want); other.exists() {
+			m = other
+		}
+	}
 	return m.filling(ctx, c.want, func() error { return m.fetch(ctx, c) })
 }
 

@@ -145,6 +145,15 @@ func TestFetchesOnce(t *testing.T) {
 	step("history", "main", git.Options{KeepGit: true}, gittest.Count{Lists: 2, Fetches: 1})
 	step("history again", "main", git.Options{KeepGit: true}, resolve)
 	step("history of a commit in it", first, git.Options{KeepGit: true}, gittest.Count{})
+	// The next commit comes once for all kinds of checkouts.
+	repo.Write("a", "3", 0o644)
+	repo.Commit("third")
+	step("next commit", "main", git.Options{}, gittest.Count{Lists: 2, Fetches: 1})
+	if size > whole/2 {
+		t.Errorf("the next commit took %d bytes, the first one %d", size, whole)
+	}
+	step("its history", "main", git.Options{KeepGit: true}, resolve)
+	step("its sub-folder", "main", git.Options{SubPath: "d1"}, resolve)
 }
 
 // A repository that is kept works on its own, and is what vendir leaves.

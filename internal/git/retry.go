@@ -41,6 +41,7 @@ func Repeat(ctx context.Context, wait time.Duration, passing func(error) bool, a
 
 // remote runs a git that talks to the remote.
 func (r *Repository) remote(ctx context.Context, c call) (out string, err error) {
+	r.watchSSH(ctx)
 	err = Repeat(ctx, r.backoff, passing, func() error {
 		out, err = r.do(ctx, c)
 		return err

@@ -42,7 +42,7 @@ func TestSSH(t *testing.T) {
 	}{
 		"both":    {git.Auth{PrivateKey: []byte("KEY"), KnownHosts: []byte("HOST")}, []string{"600 private-key\nKEY", "600 known-hosts\nHOST", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"}, false},
 		"no host": {git.Auth{PrivateKey: []byte("KEY")}, []string{"600 private-key\nKEY", "StrictHostKeyChecking=accept-new"}, true},
-		"neither": {git.Auth{}, []string{"git@host.invalid"}, false},
+		"neither": {git.Auth{}, []string{"git@host.invalid", "ServerAliveInterval=30"}, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

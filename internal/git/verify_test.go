@@ -230,7 +230,22 @@ func TestVerification(t *testing.T) {
 			t.Errorf("the commit with tag %s: %v", tag, err)
 		}
 	}
+	// Or the lock names nothing but the commit: tags are found, and asked for only if none is here.
 	count.Take()
+	for name, test := range map[string]struct {
+		store *cache.Store
+		want  gittest.Count
+	}{"known": {store, gittest.Count{}}, "unknown": {cache.Open(t.TempDir(), 0), gittest.Count{Lists: 2, Fetches: 2}}} {
+		if _, _, err := through(t, test.store, url+"/repo/.git", plain, git.Options{Keys: pgp}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n, _ := count.Take(); n != test.want {
+			t.Errorf("%s: asked %+v", name, n)
+		}
+	}
+	if _, dir, err := through(t, store, url+"/repo/.git", base, git.Options{Keys: pgp}); err == nil || len(tree(t, dir)) > 0 {
+		t.Errorf("an unsigned commit: %v", err)
+	}
 }
 
 // commented puts a comment and spaces before a key, as in files made by hand.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"strake.dev/strake/internal/git"
+	"strake.dev/strake/internal/hg"
 	"strake.dev/strake/plugins/vendir/chart"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -255,7 +256,7 @@ type Directory struct {
 
 // Kinds are the keys of the sources.
 func Kinds() []string {
-	return []string{"inline", "image", "imgpkgBundle", "http", "git", "githubRelease", "helmChart", "directory", "manual"}
+	return []string{"inline", "image", "imgpkgBundle", "http", "git", "hg", "githubRelease", "helmChart", "directory", "manual"}
 }
 
 // Validate checks that there is exactly one source, and the path.
@@ -412,6 +413,21 @@ func (g *Git) Validate(n *schema.Node) error {
 	found.Collect(n.Pos(), n.Path(), below(n, "subPath", g.SubPath))
 	if g.Depth < 0 {
 		found = append(found, n.Get("depth").Errorf("expected a number of commits"))
+	}
+	return found.Err()
+}
+
+// Validate checks the address and the reference.
+func (h *Hg) Validate(n *schema.Node) error {
+	if n.IsNull() {
+		return nil // the entry reports it
+	}
+	var found schema.Diagnostics
+	if err := hg.CheckURL(h.URL); err != nil {
+		found = append(found, hinted(n.Get("url").Errorf("the address %v", err), "for example https://hg.example.com/team/repo"))
+	}
+	if err := hg.CheckRef(h.Ref); err != nil {
+		found = append(found, n.Get("ref").Errorf("%q %v", h.Ref, err))
 	}
 	return found.Err()
 }

@@ -83,6 +83,8 @@ func (f *Fetcher) Source(c Config) Source {
 		return &httpSource{HTTP: *c.HTTP, f: f}
 	case c.Git != nil:
 		return &gitSource{Git: *c.Git, f: f, root: c.Root()}
+	case c.Hg != nil:
+		return &hgSource{Hg: *c.Hg, f: f}
 	case c.GithubRelease != nil:
 		return &releaseSource{GithubRelease: *c.GithubRelease, f: f}
 	case c.Manual != nil:

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -94,6 +95,9 @@ func configurations() map[string]string {
 		"two of one image":    "directories:\n- path: out\n  contents:\n  - {path: a, image: {url: HOST/app}}\n  - {path: b, image: {url: HOST/app}, newRootPath: dir}\n",
 		"no contents":         "directories: []\n",
 		"minimum version":     "minimumRequiredVersion: 0.8.0\n" + one("path: a\ninline: {paths: {x: x}}"),
+	}
+	if _, err := exec.LookPath("hg"); err == nil {
+		all["hg include"] = one("path: a\nhg: {url: HGREPO, ref: v1}\nincludePaths: ['d/**/*']")
 	}
 	for name, ref := range gitRefs {
 		all["git "+name] = one("path: a\ngit: {url: REPO, " + ref + "}")

@@ -23,7 +23,8 @@ type staging struct {
 }
 
 const (
-	stagingPrefix = ".vendir-tmp-"
+	// Vendir's own folders have digits after the second hyphen.
+	stagingPrefix = ".vendir-tmp-s"
 	newName       = "new"
 	tempName      = "tmp"
 	lockName      = "lock"
@@ -33,6 +34,19 @@ const (
 
 // newStaging makes a staging folder in dir.
 func newStaging(dir string) (*staging, error) {
+	const attempts = 10
+	for attempt := 1; ; attempt++ {
+		s, err := tryStaging(dir)
+		if err == nil || attempt == attempts || !errors.Is(err, errTaken) && !errors.Is(err, fs.ErrNotExist) {
+			return s, err
+		}
+	}
+}
+
+// errTaken says that another sync has taken a new folder for one that was left.
+var errTaken = errors.New("another sync is clearing up")
+
+func tryStaging(dir string) (*staging, error) {
 	n, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		return nil, err
@@ -42,12 +56,16 @@ func newStaging(dir string) (*staging, error) {
 		return nil, err
 	}
 	s.lock = flock.New(filepath.Join(s.root, lockName), flock.SetPermissions(0o600))
-	if _, err := s.lock.TryLock(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.root))
+	held, err := s.lock.TryLock()
+	if err == nil && !held {
+		err = errTaken
+	}
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range []string{newName, tempName} {
 		if err := os.Mkdir(filepath.Join(s.root, name), 0o700); err != nil {
-			return nil, errors.Join(err, s.close())
+			return nil, errors.Join(err, s.lock.Close())
 		}
 	}
 	return s, nil
@@ -148,16 +166,13 @@ func (s *staging) carry(i int, m move) error {
 }
 
 // recoverSwaps completes and removes what killed syncs have left in a folder. What vendir itself has left
-// has no lock, and stays.
+// stays.
 func recoverSwaps(dir string) error {
 	found, err := filepath.Glob(filepath.Join(globEscaped(dir), stagingPrefix+"*"))
 	if err != nil {
 		return err
 	}
 	for _, root := range found {
-		if _, err := os.Lstat(filepath.Join(root, lockName)); err != nil {
-			continue
-		}
 		s := &staging{dir: dir, root: root, lock: flock.New(filepath.Join(root, lockName), flock.SetPermissions(0o600))}
 		if held, err := s.lock.TryLock(); err != nil || !held {
 			continue // another sync is at work, or has just ended

@@ -230,7 +230,10 @@ func stampOf(ctx context.Context, dir string) (string, time.Time, error) {
 	return hex.EncodeToString(sum.Sum(nil)), time.Unix(0, last), nil
 }
 
-// sharedObject tells whether a file is an object of git's, which git itself checks the content of.
+// sharedObject tells whether a file is one of git's or hg's own that checkouts share, and that these check the
+// content of.
 func sharedObject(name string) bool {
-	return strings.HasPrefix(name, ".git/objects/") || strings.Contains(name, "/.git/objects/") || strings.Contains(name, ".git/modules/") && strings.Contains(name, "/objects/")
+	name = "/" + name
+	return strings.Contains(name, "/.git/objects/") || strings.Contains(name, "/.hg/store/") ||
+		strings.Contains(name, "/.git/modules/") && strings.Contains(name, "/objects/")
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -141,6 +143,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(gitServer.Close)
 	w.web = httptest.NewServer(w)
 	t.Cleanup(w.web.Close)
+	hgRepo := hgRepository(t)
 	host := vendirtest.Registry(t)
 	image := vendirtest.Image(t, nil, vendirtest.Tgz(t, map[string]string{"a.yml": "a", "dir/b.yml": "b", "run": "#!", "LICENSE": "free"}))
 	digest := vendirtest.Push(t, host+"/app", image, "latest", "v1.0.0", "v1.2.0", "v2.0.0-rc.1")
@@ -149,7 +152,7 @@ func newWorld(t *testing.T) *world {
 		"dir/a.txt": "a\n", "dir/deep/b.md": "b\n", "dir/LICENSE": "free\n", "dir/run.sh": "#!/bin/sh\n", "dir/link": "-> a.txt", "dir/.hidden": "h\n",
 	})
 	w.values = []string{
-		"REPO", gitServer.URL + "/repo/.git", "PATHREPO", w.repo.Dir, "FIRST", w.repo.Git("rev-parse", "v1.0.0^{commit}"), "WEB", w.web.URL,
+		"HGREPO", hgRepo, "REPO", gitServer.URL + "/repo/.git", "PATHREPO", w.repo.Dir, "FIRST", w.repo.Git("rev-parse", "v1.0.0^{commit}"), "WEB", w.web.URL,
 		"HOST", host, "NESTED", nested, "BUNDLE", bundle, "DIGEST", digest, "LOCAL", w.local,
 		"SUM", sumOf(w.files["plain.txt"]), "TGZ", sumOf(w.files["a.tgz"]),
 	}
@@ -182,6 +185,28 @@ func fill(r *gittest.Repo) {
 	r.Git("checkout", "--quiet", "main")
 }
 
+// hgRepository makes a Mercurial repository, and returns its path; empty where hg isn't installed.
+func hgRepository(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("hg"); err != nil {
+		return ""
+	}
+	dir := filepath.Join(t.TempDir(), "hg")
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("hg", args...)
+		cmd.Env = append(os.Environ(), "HGRCPATH=/dev/null", "HGUSER=a")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("hg %v: %v\n%s", args, err, out)
+		}
+	}
+	run("init", dir)
+	vendirtest.Write(t, dir, map[string]string{"a.yml": "a: 1\n", "d/run.sh": "#!/bin/sh\n"})
+	run("--cwd", dir, "commit", "--addremove", "--message", "first\n\nand more")
+	run("--cwd", dir, "tag", "v1")
+	return dir
+}
+
 const lockHead = "---\napiVersion: imgpkg.carvel.dev/v1alpha1\nkind: ImagesLock\n"
 
 // bundles pushes a bundle whose image is beside it, and one that has that bundle in it.
@@ -195,7 +220,7 @@ func bundles(t *testing.T, host, digest string) (plain, nested string) {
 }
 
 // config is a configuration with the world's values.
-func (w *world) config(t *testing.T, text string) (vendirconf.Config, []vendirconf.Secret, []vendirconf.ConfigMap) {
+func (w *world) config(t testing.TB, text string) (vendirconf.Config, []vendirconf.Secret, []vendirconf.ConfigMap) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "vendir.yml")
 	vendirtest.Write(t, filepath.Dir(file), map[string]string{"vendir.yml": strings.NewReplacer(w.values...).Replace(head + text)})
@@ -207,7 +232,7 @@ func (w *world) config(t *testing.T, text string) (vendirconf.Config, []vendirco
 }
 
 // theirs lets vendir's library sync a configuration in the working directory, as its command does.
-func (w *world) theirs(t *testing.T, text string, lock vendirconf.LockConfig) (vendirconf.LockConfig, error) {
+func (w *world) theirs(t testing.TB, text string, lock vendirconf.LockConfig) (vendirconf.LockConfig, error) {
 	t.Helper()
 	conf, secrets, configMaps := w.config(t, text)
 	none, err := vendircache.NewCache("", "")
@@ -238,6 +263,8 @@ func (w *world) ours(t testing.TB, s *vendirsync.Syncer, dir string, conf vendir
 	})
 }
 
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }
+
 type silent struct{}
 
 func (silent) Observe(stages.Event) {}
@@ -259,6 +286,9 @@ func treeOf(t testing.TB, dir string) map[string]string {
 	}
 	tree := vendirtest.Tree(t, dir)
 	for name := range tree {
+		if strings.Contains("/"+name, "/.hg/") {
+			delete(tree, name)
+		}
 		if i := strings.Index(name, ".git/"); i >= 0 && (i == 0 || name[i-1] == '/') {
 			delete(tree, name)
 			if strings.HasSuffix(name, ".git/HEAD") && !strings.Contains(name, "modules") {

@@ -24,9 +24,22 @@ func (p *Plan) Compare(ctx context.Context, opts Options, origin stages.Origin, 
 			return nil, fmt.Errorf("the %s plugin can't tell what it would do", s.Plugin.Name)
 		}
 		_, changes, err := planner.Plan(ctx, job)
+		tellPlanned(job.Events, changes)
 		return changes, err
 	})
 	return slices.Concat(changes...), err
+}
+
+// deploySteps are the plan's steps that deploy.
+func (p *Plan) deploySteps() []Step {
+	return slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Stage != stages.Deploy })
+}
+
+// tellPlanned tells of changes that were found and aren't made.
+func tellPlanned(events stages.Observer, changes []stages.Change) {
+	for _, c := range changes {
+		events.Observe(stages.Event{Type: stages.ChangePlanned, Change: &c})
+	}
 }
 
 // direct checks the deploy steps of a plan, and calls do with each of them and the manifests.
@@ -35,9 +48,9 @@ func direct[T any](ctx context.Context, p *Plan, opts Options, origin stages.Ori
 ) (all []T, err error) {
 	r := p.newRun(opts, modeRun)
 	r.lock, r.origin, r.manifests = &stages.Lock{}, origin, manifests
-	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
+	steps := p.deploySteps()
+	r.begin(steps)
 	defer func() { err = r.finish(ctx, err) }()
-	steps := slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool { return s.Stage != stages.Deploy })
 	if err := r.check(ctx, steps); err != nil {
 		return nil, err
 	}

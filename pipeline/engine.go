@@ -45,6 +45,8 @@ type Options struct {
 	Target func(stages.App, stages.Objects) stages.Target
 	// Observer is told what happens.
 	Observer stages.Observer
+	// Secret, if not nil, is told each value that is kept out of all texts from then on.
+	Secret func(value string)
 	// Transcript, if not nil, gets what the deploying tool prints by itself, with secrets masked once
 	// the run has ended.
 	Transcript *stages.Transcript
@@ -95,7 +97,8 @@ func (p *Plan) execute(ctx context.Context, opts Options, m mode) (*Report, erro
 		return &Report{}, &IdleError{Reason: p.Idle}
 	}
 	r := p.newRun(opts, m)
-	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
+	_, now := r.selected()
+	r.begin(now)
 	err := r.finish(ctx, r.within(ctx))
 	return &r.report, err
 }
@@ -150,7 +153,7 @@ type run struct {
 }
 
 func (p *Plan) newRun(opts Options, m mode) *run {
-	secret := &redactor{}
+	secret := &redactor{tell: opts.Secret}
 	found := &objects{
 		secrets: map[string]map[string][]byte{}, configMaps: map[string]map[string][]byte{},
 		cluster: opts.Cluster, redactor: secret,
@@ -166,6 +169,18 @@ func (p *Plan) newRun(opts Options, m mode) *run {
 		r.target = opts.Target(p.App, found)
 	}
 	return r
+}
+
+// begin tells that a run of those steps starts.
+func (r *run) begin(steps []Step) {
+	event := stages.Event{Type: stages.RunStarted, Message: r.plan.App.Namespace + "/" + r.plan.App.Name}
+	for _, s := range steps {
+		at := s.Pos()
+		event.Steps = append(event.Steps, stages.PlannedStep{
+			Name: s.Name, Stage: s.Stage, Plugin: s.Plugin.Name, File: at.File, Line: at.Line, Column: at.Column,
+		})
+	}
+	r.events.Observe(event)
 }
 
 // conclude says in the record how the run ended.

@@ -69,7 +69,7 @@ func (p *Plan) Rollback(ctx context.Context, opts Options, step string, revision
 	}
 	r := p.newRun(opts, modeRun)
 	r.lock = &stages.Lock{}
-	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
+	r.begin([]Step{s})
 	to, err := r.rollback(ctx, s, historian, revision)
 	return to, r.finish(ctx, err)
 }

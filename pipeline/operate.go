@@ -15,7 +15,7 @@ import (
 func (p *Plan) Delete(ctx context.Context, opts Options) error {
 	r := p.newRun(opts, modeRun)
 	r.lock = &stages.Lock{}
-	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
+	r.begin(p.deploySteps())
 	return r.finish(ctx, r.delete(ctx))
 }
 

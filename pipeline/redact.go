@@ -19,6 +19,8 @@ import (
 type redactor struct {
 	mu     sync.RWMutex
 	values []string
+	// tell is told each value once; nil for nobody.
+	tell func(value string)
 }
 
 // NewRedactor returns functions for commands without steps that have secrets: hide has a value kept out
@@ -54,6 +56,9 @@ func (r *redactor) add(value []byte) {
 	add = append(add, leaves(value)...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.tell != nil && !slices.Contains(r.values, text) {
+		r.tell(text)
+	}
 	r.values = append(r.values, add...)
 	// The longest first, so that a secret which contains another one leaves no rest.
 	slices.SortFunc(r.values, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
@@ -146,6 +151,10 @@ func (o observer) Observe(e stages.Event) {
 	if e.Image != nil {
 		i := *e.Image
 		i.From, i.To, i.Reason = o.secret.clean(i.From), o.secret.clean(i.To), o.secret.clean(i.Reason)
+		i.Changed = slices.Clone(i.Changed)
+		for n, text := range i.Changed {
+			i.Changed[n] = o.secret.clean(text)
+		}
 		e.Image = &i
 	}
 	o.to.Observe(e)

@@ -139,7 +139,7 @@ func Restore(name string, app stages.App, steps []SavedStep, plugins *stages.Reg
 func (p *Plan) Apply(ctx context.Context, opts Options, origin stages.Origin, saved []SavedStep) error {
 	r := p.newRun(opts, modeRun)
 	r.lock, r.origin = &stages.Lock{}, origin
-	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: p.App.Namespace + "/" + p.App.Name})
+	r.begin(p.Steps)
 	return r.finish(ctx, r.apply(ctx, saved))
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
@@ -53,6 +54,9 @@ const (
 	StatusFailed  = "failed"
 )
 
+// unchanged is why a step is left out.
+const unchanged = "nothing changed since the last run"
+
 func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 	rec = StepRecord{Name: s.Name, Stage: s.Stage, Plugin: s.Plugin.Name, Folder: s.Folder, Status: StatusDone}
 	if t := s.spec.Timeout; t > 0 {
@@ -81,7 +85,7 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(ctx, s, last) {
 		rec.Output, rec.HasManifests, rec.Sources, rec.Images = last.Output, last.HasManifests, last.Sources, last.Images
 		rec.SourceDate, rec.Origin = last.SourceDate, last.Origin
-		rec.Status, rec.Reason = StatusSkipped, "nothing changed since the last run"
+		rec.Status, rec.Reason = StatusSkipped, unchanged
 		return rec, r.adopt(s, last)
 	}
 	return r.execute(ctx, s, job, rec)
@@ -102,6 +106,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 
 	result, changes, err := r.call(ctx, s, job)
 	r.report.Changes = append(r.report.Changes, changes...)
+	tellPlanned(job.Events, changes)
 	if err != nil {
 		return rec, err
 	}
@@ -252,6 +257,12 @@ func (r *run) adopt(s Step, rec StepRecord) error {
 		}
 	}
 	r.merge(rec, manifests, r.fileOf(s))
+	events := observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage}
+	for _, i := range rec.Images {
+		events.Observe(stages.Event{Type: stages.ImageFinal, Image: &stages.Image{
+			From: i.Annotations[schema.AnnotationImageID], To: i.Image, Action: stages.ImageKept, Reason: unchanged,
+		}})
+	}
 	return nil
 }
 

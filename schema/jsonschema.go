@@ -16,12 +16,14 @@ var (
 	pipelineSchema []byte
 	//go:embed signaturepolicy.schema.json
 	policySchema []byte
+	//go:embed events.schema.json
+	eventsSchema []byte
 )
 
-// JSONSchemaKinds lists the kinds of file that there is a JSON Schema for.
-func JSONSchemaKinds() []string { return []string{"app", "pipeline", "signaturepolicy"} }
+// JSONSchemaKinds lists the kinds of file that there is a JSON Schema for. Events are the lines of --output json.
+func JSONSchemaKinds() []string { return []string{"app", "pipeline", "signaturepolicy", "events"} }
 
-// JSONSchema returns the JSON Schema (draft 2020-12) of a kind of file. It describes the file with the
+// JSONSchema returns the JSON Schema (draft 2020-12) of a kind of file. That of a file of users describes the file with the
 // plugins that strake comes with, and what a schema can say: [Load] and the plugins check more.
 func JSONSchema(kind string) ([]byte, error) {
 	switch kind {
@@ -31,6 +33,8 @@ func JSONSchema(kind string) ([]byte, error) {
 		return pipelineSchema, nil
 	case "signaturepolicy":
 		return policySchema, nil
+	case "events":
+		return eventsSchema, nil
 	default:
 		return nil, fmt.Errorf("no JSON Schema for %q: expected one of %s", kind, strings.Join(JSONSchemaKinds(), ", "))
 	}

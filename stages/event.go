@@ -17,7 +17,9 @@ const (
 	LogLine      = "log"
 	Warning      = "warning"
 	ChangeMade   = "change"
-	ImageFinal   = "image"
+	// ChangePlanned is a change that a plan has found, and that isn't made.
+	ChangePlanned = "planned"
+	ImageFinal    = "image"
 	// Waiting means that a deploy step has made its changes and waits until all of it is ready.
 	Waiting = "waiting"
 )
@@ -39,6 +41,19 @@ type Event struct {
 	Hint  string `json:"hint,omitempty"`
 	// Seconds is how long the step or the run took.
 	Seconds float64 `json:"seconds,omitempty"`
+	// Steps are those that a run is going to take, told when it starts.
+	Steps []PlannedStep `json:"steps,omitempty"`
+}
+
+// A PlannedStep is a step to come.
+type PlannedStep struct {
+	Name   string `json:"name"`
+	Stage  Stage  `json:"stage"`
+	Plugin string `json:"plugin"`
+	// File, Line and Column are where the step stands; empty and 0 if that isn't known.
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
 }
 
 // A Task is a piece of work inside a step that takes time: a download, a build step, a wait.
@@ -46,6 +61,8 @@ type Task struct {
 	// ID is unique within the step.
 	ID   string `json:"id"`
 	Name string `json:"name"`
+	// Kind is one of build (a step of a build), transfer, wait; empty for other work.
+	Kind string `json:"kind,omitempty"`
 	// State is one of running, done, cached, failed.
 	State string `json:"state"`
 	// Current and Total count in Unit; Total is 0 when unknown.
@@ -55,6 +72,13 @@ type Task struct {
 	// Detail says what is going on at the moment, or why it failed.
 	Detail string `json:"detail,omitempty"`
 }
+
+// The kinds of a Task.
+const (
+	TaskBuild    = "build"
+	TaskTransfer = "transfer"
+	TaskWait     = "wait"
+)
 
 // The states of a Task.
 const (
@@ -92,7 +116,8 @@ type Image struct {
 	// From is the reference in the manifests, To the one with digest that replaced it.
 	From string `json:"from"`
 	To   string `json:"to"`
-	// Action is one of built, reused (built earlier from equal input), resolved, locked, kept.
+	// Action is one of built, reused (built earlier from equal input), resolved, locked, kept (as it is in
+	// the manifests, or was in the last run).
 	Action string `json:"action"`
 	// Reason says why it was built or could be reused.
 	Reason string `json:"reason,omitempty"`
@@ -105,6 +130,15 @@ type Image struct {
 	// Seconds is how long it took to build and push.
 	Seconds float64 `json:"seconds,omitempty"`
 }
+
+// The actions that led to an Image.
+const (
+	ImageBuilt    = "built"
+	ImageReused   = "reused"
+	ImageResolved = "resolved"
+	ImageLocked   = "locked"
+	ImageKept     = "kept"
+)
 
 // Log tells o a line for people.
 func Log(o Observer, line string) { o.Observe(Event{Type: LogLine, Message: line}) }

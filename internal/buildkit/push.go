@@ -50,7 +50,7 @@ func (j *job) place(ctx context.Context, image *fetched) error {
 
 // push pushes what the registry doesn't have yet, and makes sure that the tag is the image then.
 func (j *job) push(ctx context.Context, tag name.Tag, content remote.Taggable, digest string) error {
-	task := stages.Task{ID: j.out.Name + " push " + tag.Name(), Name: j.out.Name + " pushing to " + tag.Name(), State: stages.TaskRunning}
+	task := stages.Task{ID: j.out.Name + " push " + tag.Name(), Name: j.out.Name + " pushing to " + tag.Name(), Kind: stages.TaskTransfer, State: stages.TaskRunning}
 	tell := func(state string) {
 		t := task
 		t.State = state

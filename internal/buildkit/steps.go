@@ -117,7 +117,7 @@ func (s *steps) vertex(v *client.Vertex) {
 	if state != stages.TaskRunning {
 		s.flush(st)
 	}
-	s.task(&stages.Task{ID: s.id(v.Digest.String()), Name: s.name + " " + v.Name, State: state, Detail: v.Error})
+	s.task(&stages.Task{ID: s.id(v.Digest.String()), Name: s.name + " " + v.Name, Kind: stages.TaskBuild, State: state, Detail: v.Error})
 }
 
 // progress tells of a transfer inside a step, such as the download of a layer.
@@ -127,7 +127,7 @@ func (s *steps) progress(v *client.VertexStatus) {
 		name = v.ID
 	}
 	t := &stages.Task{
-		ID: s.id(v.Vertex.String() + " " + v.ID), Name: s.name + " " + name, State: stages.TaskRunning,
+		ID: s.id(v.Vertex.String() + " " + v.ID), Name: s.name + " " + name, Kind: stages.TaskTransfer, State: stages.TaskRunning,
 		Current: v.Current, Total: v.Total,
 	}
 	if v.Total > 0 {

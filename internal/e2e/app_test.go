@@ -207,15 +207,15 @@ func TestJSONEventsEndWithTheVerdict(t *testing.T) {
 		o := w.strake(args...)
 		lines := strings.Split(strings.TrimSpace(o.stdout), "\n")
 		types := map[string]int{}
-		var last struct{ Type, Message string }
+		var last struct{ Type, Outcome string }
 		for _, line := range lines {
-			last.Type, last.Message = "", ""
+			last.Type, last.Outcome = "", ""
 			if err := json.Unmarshal([]byte(line), &last); err != nil {
 				t.Fatalf("%v in %q of %s", err, line, o)
 			}
 			types[last.Type]++
-			if last.Type == "run-finished" && last.Message != want {
-				t.Errorf("the verdict is %s: %s", last.Message, o)
+			if last.Type == "run-finished" && last.Outcome != want {
+				t.Errorf("the verdict is %s: %s", last.Outcome, o)
 			}
 		}
 		if types["run-finished"] != 1 || types["step-started"] == 0 {

@@ -59,8 +59,7 @@ type AppResources struct {
 // seeMessage is what kapp-controller puts in the place of a tool's exit status.
 const seeMessage = "Error (see .status.usefulErrorMessage for details)"
 
-// Observe folds an event into the status. The events of one run arrive one at a time, as
-// [NewSummary] passes them on.
+// Observe folds an event into the status. The events of one run arrive one at a time.
 func (s *AppStatus) Observe(e stages.Event) {
 	stage, what := s.stage(e.Stage)
 	if stage == nil {

@@ -71,11 +71,11 @@ func (b *board) observe(e stages.Event, now time.Time) []line {
 		return []line{{markWarning, strings.TrimPrefix(Line(e.Step)+": ", ": ") + Line(e.Message)}}
 	case stages.ChangeMade:
 		if e.Change != nil && Pending(e.Change.Op) {
-			return []line{{markDetail, change(*e.Change)}}
+			return []line{{markDetail, Change(*e.Change)}}
 		}
 	case stages.ImageFinal:
 		if e.Image != nil {
-			return []line{{markDetail, image(*e.Image)}}
+			return []line{{markDetail, Image(*e.Image)}}
 		}
 	}
 	return nil

@@ -67,11 +67,11 @@ func (p *Plain) Observe(e stages.Event) {
 		p.print(e.Step, "warning: "+Line(e.Message))
 	case stages.ChangeMade:
 		if e.Change != nil && Pending(e.Change.Op) {
-			p.print(e.Step, change(*e.Change))
+			p.print(e.Step, Change(*e.Change))
 		}
 	case stages.ImageFinal:
 		if e.Image != nil {
-			p.print(e.Step, image(*e.Image))
+			p.print(e.Step, Image(*e.Image))
 		}
 	}
 }

@@ -79,16 +79,18 @@ func Object(c stages.Change) string {
 	return text
 }
 
-func change(c stages.Change) string {
-	text := c.Op + " " + Object(c)
+// Change says what a change does, to what, and why.
+func Change(c stages.Change) string {
+	text := Line(c.Op) + " " + Object(c)
 	if c.Reason != "" {
 		text += ": " + Line(c.Reason)
 	}
 	return text
 }
 
-func image(i stages.Image) string {
-	text := fmt.Sprintf("image %s %s: %s", Line(i.From), i.Action, Line(i.To))
+// Image says what an image became, and why.
+func Image(i stages.Image) string {
+	text := fmt.Sprintf("image %s %s: %s", Line(i.From), Line(i.Action), Line(i.To))
 	if i.Reason != "" {
 		text += " (" + Line(i.Reason) + ")"
 	}
@@ -103,4 +105,13 @@ func Pending(op string) bool {
 	default:
 		return false
 	}
+}
+
+// Counts counts changes by their operation.
+func Counts(changes []stages.Change) map[string]int {
+	counts := map[string]int{}
+	for _, c := range changes {
+		counts[c.Op]++
+	}
+	return counts
 }

@@ -14,10 +14,10 @@ const module = "strake.dev/strake"
 // comments are the doc comments of exported types and fields, by package path, type and field.
 type comments map[string]string
 
-// readComments reads the packages that declare what users write. root is the module's folder.
+// readComments reads the packages that declare what users write and read. root is the module's folder.
 func readComments(root string) (comments, error) {
 	r := &jsonschema.Reflector{}
-	for _, dir := range []string{"schema", "plugins"} {
+	for _, dir := range []string{"schema", "plugins", "stages", "internal/report"} {
 		// The library names a package by its base joined with the folder as given, so the base has
 		// to undo the way up from here.
 		from := filepath.Join(root, dir)

@@ -27,6 +27,7 @@ func generate(plugins *stages.Registry, root string) (map[string][]byte, error) 
 		"pipeline.schema.json": (*generator).pipeline,
 
 		"signaturepolicy.schema.json": (*generator).policy,
+		"events.schema.json":          (*generator).events,
 	} {
 		g := &generator{
 			reflector: reflector{comments: comments, defs: jsonschema.Definitions{}, types: map[string]reflect.Type{}},

@@ -19,6 +19,7 @@ var (
 	nodeType     = reflect.TypeFor[*schema.Node]()
 	anyType      = reflect.TypeFor[any]()
 	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
 	decoderType  = reflect.TypeFor[schema.NodeDecoder]()
 )
 
@@ -26,6 +27,8 @@ var (
 type reflector struct {
 	comments comments
 	defs     jsonschema.Definitions
+	// written says that the types are of what strake writes, not of what it reads.
+	written bool
 	// types holds the type behind each definition, to notice two of one name.
 	types map[string]reflect.Type
 }
@@ -35,6 +38,8 @@ func (r *reflector) of(t reflect.Type) (*jsonschema.Schema, error) {
 	switch {
 	case t == nodeType, t == anyType:
 		return &jsonschema.Schema{}, nil
+	case t == timeType:
+		return &jsonschema.Schema{Type: "string", Format: "date-time"}, nil
 	case t == durationType:
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern}, nil
 	case t.Kind() == reflect.Pointer:
@@ -75,6 +80,10 @@ func (r *reflector) define(t reflect.Type) (*jsonschema.Schema, error) {
 		return ref, nil
 	}
 	r.types[name] = t
+	if r.written {
+		r.defs[name] = &jsonschema.Schema{Type: "object", Description: r.comments.of(t.PkgPath(), t.Name()), Properties: jsonschema.NewProperties()}
+		return ref, r.fields(t, r.defs[name])
+	}
 	def := &jsonschema.Schema{
 		Type: "object", Description: r.comments.of(t.PkgPath(), t.Name()),
 		Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema,
@@ -94,12 +103,12 @@ func defName(t reflect.Type) string {
 // fields adds the fields of a struct to a definition, by the same tags that schema.Decode reads.
 func (r *reflector) fields(t reflect.Type, def *jsonschema.Schema) error {
 	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "-" || !f.IsExported() {
 			continue
 		}
 		if f.Anonymous && name == "" {
-			if err := r.fields(f.Type, def); err != nil {
+			if err := r.embed(f.Type, def); err != nil {
 				return err
 			}
 			continue
@@ -118,6 +127,9 @@ func (r *reflector) fields(t reflect.Type, def *jsonschema.Schema) error {
 		if e := f.Tag.Get("enum"); e != "" {
 			s.Enum = words(strings.Split(e, ","))
 		}
+		if r.written && !strings.Contains(options, "omit") {
+			def.Required = append(def.Required, name)
+		}
 		if f.Tag.Get("required") == "true" {
 			def.Required = append(def.Required, name)
 			if s.Type == "string" && s.Enum == nil {
@@ -128,6 +140,17 @@ func (r *reflector) fields(t reflect.Type, def *jsonschema.Schema) error {
 		def.Properties.Set(name, s)
 	}
 	return nil
+}
+
+// embed adds the fields of an embedded struct. Those of one that may be nil aren't required.
+func (r *reflector) embed(t reflect.Type, def *jsonschema.Schema) error {
+	if t.Kind() != reflect.Pointer {
+		return r.fields(t, def)
+	}
+	required := def.Required
+	err := r.fields(t.Elem(), def)
+	def.Required = required
+	return err
 }
 
 func words(values []string) []any {

@@ -161,7 +161,7 @@ func (n *narrator) task(c *change) stages.Task {
 	if c.ApplyOp() == ctlcap.ClusterChangeApplyOpDelete {
 		name += " to be gone"
 	}
-	return stages.Task{ID: c.Resource().Description(), Name: name}
+	return stages.Task{ID: c.Resource().Description(), Name: name, Kind: stages.TaskWait}
 }
 
 func (n *narrator) update(c *change, t stages.Task) {

@@ -251,7 +251,7 @@ func (w *waiting) tell(g *goal) {
 		detail = ""
 	}
 	w.session.job.Events.Observe(stages.Event{Type: stages.TaskUpdate, Task: &stages.Task{
-		ID: g.ref.APIVersion + " " + name, Name: name, State: state, Detail: detail,
+		ID: g.ref.APIVersion + " " + name, Name: name, Kind: stages.TaskWait, State: state, Detail: detail,
 	}})
 }
 

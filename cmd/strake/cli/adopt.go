@@ -45,6 +45,7 @@ manifests has nothing to change.`,
 	}
 	opts.inventoryFlags.add(cmd)
 	opts.outputFlags.add(cmd)
+	opts.addReports(t, cmd)
 	opts.timeoutFlag.add(cmd)
 	opts.addCluster(cmd.Flags())
 	opts.from = enum{allowed: []string{"kapp", "kustomizer"}, what: "TOOL"}
@@ -55,7 +56,7 @@ manifests has nothing to change.`,
 }
 
 func (t *tool) adopt(ctx context.Context, o *adoptOptions) error {
-	return t.conclude(ctx, "adopt", &o.outputFlags, func(events *render.JSON) (printable, error) {
+	return t.conclude(ctx, "adopt", &o.outputFlags, func(*render.JSON) (printable, error) {
 		deps, err := o.deps(t.userAgent())
 		if err != nil {
 			return nil, err
@@ -65,7 +66,7 @@ func (t *tool) adopt(ctx context.Context, o *adoptOptions) error {
 			return nil, err
 		}
 		result := &adoptedInventory{Inventory: o.namespace + "/" + o.inventory, Changes: []stages.Change{}, DryRun: o.dryRun}
-		_, err = t.narrate(ctx, s, &o.outputFlags, &o.timeoutFlag, events, func(ctx context.Context, opts pipeline.Options) error {
+		_, err = t.narrate(ctx, s, &o.outputFlags, &o.timeoutFlag, func(ctx context.Context, opts pipeline.Options) error {
 			changes, err := s.plan.Adopt(ctx, opts, stages.Adoption{From: o.from.value, DryRun: o.dryRun, KeepRecord: o.keepRecord})
 			result.Changes = append(result.Changes, changes...)
 			return err

@@ -62,6 +62,7 @@ anything.`,
 		ValidArgsFunction: t.completeInventories(&opts.remoteFlags, &opts.namespace),
 	}
 	opts.outputFlags.add(cmd)
+	opts.addReports(t, cmd)
 	opts.timeoutFlag.add(cmd)
 	opts.addCluster(cmd.Flags())
 	opts.addRegistry(cmd.Flags())

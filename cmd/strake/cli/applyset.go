@@ -107,7 +107,7 @@ func tagOf(a *artifact.Artifact) string {
 }
 
 func (t *tool) applySet(ctx context.Context, o *applyOptions) error {
-	return t.conclude(ctx, "apply", &o.outputFlags, func(events *render.JSON) (printable, error) {
+	return t.conclude(ctx, "apply", &o.outputFlags, func(*render.JSON) (printable, error) {
 		ctx, cancel := o.limit(ctx)
 		defer cancel()
 		s, in, err := o.open(ctx, t, &o.remoteFlags, &o.outputFlags, o.wait)
@@ -126,7 +126,7 @@ func (t *tool) applySet(ctx context.Context, o *applyOptions) error {
 		}
 		s.also, s.opts.Unchanged = n, true
 		result := &appliedSet{Inventory: o.namespace + "/" + o.inventory, Origin: in.origin(o.source, o.revision), waited: n}
-		summary, err := t.narrate(ctx, s, &o.outputFlags, &timeoutFlag{}, events, func(ctx context.Context, opts pipeline.Options) error {
+		summary, err := t.narrate(ctx, s, &o.outputFlags, &timeoutFlag{}, func(ctx context.Context, opts pipeline.Options) error {
 			return s.plan.Deploy(ctx, opts, result.Origin, text)
 		})
 		result.Changes, result.Counts, result.Seconds = summary.Changes, render.Counts(summary.Changes), summary.Seconds

@@ -39,5 +39,5 @@ func (t *tool) sayText(f *outputFlags) func(string) {
 	if f.format.value == formatJSON {
 		return func(string) {}
 	}
-	return say(t.out)
+	return say(t.harmless(t.out))
 }

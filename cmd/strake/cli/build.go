@@ -35,6 +35,7 @@ strake artifact push does.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.build(cmd, &opts) },
 	}
 	opts.add(cmd)
+	opts.addReports(t, cmd)
 	cmd.AddCommand(newBuildInventoryCommand(t))
 	return cmd
 }

@@ -171,7 +171,7 @@ deploy    put     put     3        Applies.
 		},
 		"validate several": {
 			app: app("built", "{typo: 1}"), args: []string{"validate", "app.yaml", "-f", "none.yaml"},
-			want: called{code: 3, stderr: "app.yaml:12:11: spec.deploy[0].put.typo: unknown field (known: changes, fail, hang, panic, panicBinding, missing, drift, held, limits, revisions)\nnone.yaml: no such file\n"},
+			want: called{code: 3, stderr: "app.yaml:12:11: spec.deploy[0].put.typo: unknown field (known: changes, fail, hang, panic, panicBinding, missing, drift, held, limits, secret, revisions)\nnone.yaml: no such file\n"},
 		},
 		"paused": {
 			app: strings.Replace(app("built", "{}"), "spec:", "spec:\n  paused: true", 1), args: []string{"run"},

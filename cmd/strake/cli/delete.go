@@ -40,6 +40,7 @@ has made, in reverse order. Deleting what isn't there is not an error.`,
 		ValidArgsFunction: t.completeInventories(&opts.remoteFlags, &opts.namespace),
 	}
 	opts.engineFlags.add(cmd)
+	opts.addReports(t, cmd)
 	opts.inventoryFlags.add(cmd)
 	cmd.Flags().BoolVar(&opts.wait, "wait", true, "wait until the objects of the inventory are gone")
 	return cmd
@@ -99,7 +100,7 @@ func (r *deleteResult) print(w io.Writer) {
 const inventoryPrefix = "inv-"
 
 func (t *tool) deleteInventory(ctx context.Context, o *deleteOptions) error {
-	return t.conclude(ctx, "delete", &o.outputFlags, func(events *render.JSON) (printable, error) {
+	return t.conclude(ctx, "delete", &o.outputFlags, func(*render.JSON) (printable, error) {
 		deps, err := o.deps(t.userAgent())
 		if err != nil {
 			return nil, err
@@ -118,7 +119,7 @@ func (t *tool) deleteInventory(ctx context.Context, o *deleteOptions) error {
 			fmt.Fprintf(out, "deleting %d manifest(s)...\n", there.Objects)
 		}
 		s.also = &narration{w: out}
-		summary, err := t.narrate(ctx, s, &o.outputFlags, &o.timeoutFlag, events, s.plan.Delete)
+		summary, err := t.narrate(ctx, s, &o.outputFlags, &o.timeoutFlag, s.plan.Delete)
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +138,7 @@ func (t *tool) text(o *outputFlags) io.Writer {
 	if o.format.value == formatJSON {
 		return io.Discard
 	}
-	return t.out
+	return t.harmless(t.out)
 }
 
 // A deletedInventory is what was deleted with an inventory.

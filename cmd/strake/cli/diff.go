@@ -50,6 +50,7 @@ there are.`,
 	}
 	opts.setFlags.add(cmd)
 	opts.outputFlags.add(cmd)
+	opts.addReports(t, cmd)
 	opts.timeoutFlag.add(cmd)
 	opts.addCluster(cmd.Flags())
 	opts.addRegistry(cmd.Flags())
@@ -58,7 +59,7 @@ there are.`,
 }
 
 func (t *tool) diff(ctx context.Context, o *diffOptions) error {
-	return t.conclude(ctx, "diff", &o.outputFlags, func(events *render.JSON) (printable, error) {
+	return t.conclude(ctx, "diff", &o.outputFlags, func(*render.JSON) (printable, error) {
 		ctx, cancel := o.limit(ctx)
 		defer cancel()
 		// What is pulled is no part of the differences.
@@ -71,7 +72,7 @@ func (t *tool) diff(ctx context.Context, o *diffOptions) error {
 			return nil, err
 		}
 		result := &diffResult{Inventory: o.namespace + "/" + o.inventory, Changes: []stages.Change{}}
-		_, err = t.narrate(ctx, s, &o.outputFlags, &timeoutFlag{}, events, func(ctx context.Context, opts pipeline.Options) error {
+		_, err = t.narrate(ctx, s, &o.outputFlags, &timeoutFlag{}, func(ctx context.Context, opts pipeline.Options) error {
 			changes, err := s.plan.Compare(ctx, opts, in.origin("", ""), text)
 			result.Changes = append(result.Changes, changes...)
 			return err

@@ -18,6 +18,7 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_LOCKED":                {"locked", "true", "true"},
 	"STRAKE_OUTPUT":                {"output", "json", "json"},
 	"STRAKE_PROGRESS":              {"progress", "plain", "plain"},
+	"STRAKE_REPORT":                {"report", "junit=a.xml", "junit=a.xml"},
 	"STRAKE_TIMEOUT":               {"timeout", "5m", "5m0s"},
 	"STRAKE_OBJECT_TIMEOUT":        {"object-timeout", "5m", "5m0s"},
 	"STRAKE_MAX_PRUNE":             {"max-prune", "80", "80"},
@@ -60,7 +61,7 @@ func TestEnvironment(t *testing.T) {
 			}}
 			cmd := find(t, newRootCommand(tool), name)
 			flag := cmd.Flags().Lookup(v.flag)
-			if flag == nil || name == "validate" && v.flag == "file" || name == "artifact pull" && v.flag == "output" {
+			if flag == nil || name == "validate" && v.flag == "file" || (name == "artifact pull" || name == "report") && v.flag == "output" {
 				continue
 			}
 			seen[variable] = true
@@ -72,7 +73,7 @@ func TestEnvironment(t *testing.T) {
 			}
 			cmd = find(t, newRootCommand(tool), name)
 			flag = cmd.Flags().Lookup(v.flag)
-			given := map[string]string{"locked": "false", "allow-empty": "false", "max-prune": "1", "object-timeout": "1s", "local": "false", "output": "text", "progress": "none", "timeout": "1s"}[v.flag]
+			given := map[string]string{"locked": "false", "allow-empty": "false", "max-prune": "1", "object-timeout": "1s", "local": "false", "output": "text", "progress": "none", "report": "html=b.html", "timeout": "1s"}[v.flag]
 			if err := cmd.Flags().Set(v.flag, given); err != nil {
 				t.Fatal(err)
 			}

@@ -35,17 +35,18 @@ func (t *tool) printError(err error) {
 	if _, told := errors.AsType[*toldError](err); told || err == nil || errors.Is(err, errPending) {
 		return
 	}
+	out := t.harmless(t.err)
 	text := strings.TrimRight(render.Text(err.Error()), "\n")
 	if diagnostics(err) != nil {
-		fmt.Fprintln(t.err, text)
+		fmt.Fprintln(out, text)
 		return
 	}
-	fmt.Fprintf(t.err, "strake: %s\n", text)
+	fmt.Fprintf(out, "strake: %s\n", text)
 	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(t.err, "  hint: %s\n", strings.ReplaceAll(render.Text(hint), "\n", "\n        "))
+		fmt.Fprintf(out, "  hint: %s\n", strings.ReplaceAll(render.Text(hint), "\n", "\n        "))
 	}
 	if usage, ok := errors.AsType[*usageError](err); ok {
-		fmt.Fprintf(t.err, "  usage: %s\n", usage.line)
+		fmt.Fprintf(out, "  usage: %s\n", usage.line)
 	}
 }
 

@@ -95,6 +95,8 @@ type fakePut struct {
 	Held  string   `json:"held"`
 	// Limits has the limits told of.
 	Limits bool `json:"limits"`
+	// Secret is read before anything else.
+	Secret string `json:"secret"`
 	// Revisions are the outcomes of the deploys so far, the latest first.
 	Revisions []string `json:"revisions"`
 }
@@ -194,6 +196,11 @@ func (f *fakePut) Run(ctx context.Context, job *stages.Job) (stages.Result, erro
 	if f.Limits {
 		l := job.Limits
 		stages.Log(job.Events, fmt.Sprintf("limits: %s %d %t; manifests in a file: %t", l.ObjectTimeout, l.MaxPrune, l.AllowEmpty, fileHolds(job)))
+	}
+	if f.Secret != "" {
+		if _, err := job.Objects.Secret(ctx, f.Secret); err != nil {
+			return stages.Result{}, err
+		}
 	}
 	for _, c := range f.changes() {
 		job.Events.Observe(stages.Event{Type: stages.ChangeMade, Change: &c})

@@ -16,6 +16,7 @@ import (
 	"strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/content"
 	"strake.dev/strake/internal/registry"
+	"strake.dev/strake/internal/render"
 	"strake.dev/strake/internal/sopsfile"
 	"strake.dev/strake/stages"
 )
@@ -255,7 +256,7 @@ func relocate(ctx context.Context, client *registry.Client, a *artifact.Artifact
 }
 
 // warn prints a warning that no event tells of.
-func (t *tool) warn(line string) { fmt.Fprintf(t.err, "warning: %s\n", line) }
+func (t *tool) warn(line string) { fmt.Fprintf(t.harmless(t.err), "warning: %s\n", render.Line(line)) }
 
 // say prints a line of a command's progress.
 func say(w io.Writer) func(string) {

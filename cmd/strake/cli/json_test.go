@@ -5,17 +5,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"strake.dev/strake/internal/report"
+	"strake.dev/strake/stages"
 )
 
-// Under -o json every line of standard output is an object with a time and a type, the last one is
-// the verdict, and there is no other.
+// Under -o json every line of standard output is an object with a time and a type. Of a command with a run
+// the first one says what they are, and the last one is the verdict; others have only their result.
 func TestJSONOutput(t *testing.T) {
 	good, bad := app("built", someChanges), app("built", "{fail: no}")
 	for name, test := range map[string]struct {
 		app     string
 		args    []string
 		code    int
-		events  bool
+		events  bool     // it has a run
 		result  []string // keys of the result
 		failure string   // part of the error
 	}{
@@ -30,8 +33,8 @@ func TestJSONOutput(t *testing.T) {
 		"rollback":  {app: app("built", "{revisions: [succeeded, succeeded, succeeded]}"), args: []string{"rollback"}, events: true, result: []string{"app", "revision"}},
 		"apps":      {args: []string{"apps", "-A"}, result: []string{"apps"}},
 		"validate":  {app: good, args: []string{"validate"}, result: []string{"files"}},
-		"invalid":   {app: "kind: App\n", args: []string{"run"}, code: 3, failure: "app.yaml:1:7"},
-		"no file":   {args: []string{"run"}, code: 1, failure: "no file is given"},
+		"invalid":   {app: "kind: App\n", args: []string{"run"}, code: 3, events: true, failure: "app.yaml:1:7"},
+		"no file":   {args: []string{"run"}, code: 1, events: true, failure: "no file is given"},
 		"plugins":   {args: []string{"plugins"}, result: []string{"plugins"}},
 		"version":   {args: []string{"version"}, result: []string{"strake", "libraries", "go", "platform"}},
 	} {
@@ -46,7 +49,8 @@ func TestJSONOutput(t *testing.T) {
 				Time                          time.Time
 				Type, Command, Outcome, Error string
 				ExitCode                      int
-				Diagnostics                   []diagnostic
+				Schema                        string
+				Diagnostics                   []report.Diagnostic
 				Result                        map[string]any
 			}
 			for _, line := range lines {
@@ -59,11 +63,20 @@ func TestJSONOutput(t *testing.T) {
 				}
 				types[last.Type]++
 			}
-			if last.Type != "result" || types["result"] != 1 {
-				t.Errorf("lines of types %v, want one result at the end", types)
+			want := map[string]int{"result": 1, report.StreamStarted: 0, stages.RunFinished: 0}
+			if test.events {
+				want = map[string]int{"result": 0, report.StreamStarted: 1, stages.RunFinished: 1}
+				if !strings.Contains(lines[0], `"schema":"strake.dev/events/v1"`) {
+					t.Errorf("the first line is %s", lines[0])
+				}
 			}
-			if (types["run-finished"] == 1) != test.events {
-				t.Errorf("events of types %v, want a run: %t", types, test.events)
+			for kind, n := range want {
+				if types[kind] != n {
+					t.Errorf("%d lines of the type %s, want %d", types[kind], kind, n)
+				}
+			}
+			if types[last.Type] != 1 || last.Outcome == "" {
+				t.Errorf("the last line is %s", lines[len(lines)-1])
 			}
 			if last.Command != test.args[0] || last.ExitCode != test.code || (last.Outcome == "failed") != (test.failure != "") {
 				t.Errorf("verdict is %+v", last)

@@ -48,6 +48,7 @@ a URL).`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.lockUpdate(cmd, &opts, only) },
 	}
 	opts.add(cmd)
+	opts.addReports(t, cmd)
 	cmd.Flags().StringArrayVar(&only, "only", nil, "move only this entry: `NAME` of a source, an image, or a base (repeatable)")
 	return cmd
 }

@@ -62,12 +62,18 @@ func (t *tool) execute(ctx context.Context, args []string) int {
 }
 
 // call turns a panic into an error, because a stack trace helps no user.
-func (t *tool) call(ctx context.Context, root *cobra.Command, args []string) (err error) {
+func (t *tool) call(ctx context.Context, root *cobra.Command, args []string) error {
+	root.SetArgs(args)
+	_, err := guard(func() (struct{}, error) { return struct{}{}, root.ExecuteContext(ctx) })
+	return err
+}
+
+// guard turns a panic into an error.
+func guard[T any](do func() (T, error)) (result T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = stages.WithHint(fmt.Errorf("internal error: %v", p), "this is a bug in strake: please report it")
 		}
 	}()
-	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+	return do()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/internal/report"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/stages"
 )
@@ -48,17 +49,15 @@ func (n *narration) wait() {
 
 // narrate is [tool.work] for commands that print what they do while they do it: on standard error goes only
 // what isn't said on standard output already.
-func (t *tool) narrate(ctx context.Context, s *session, o *outputFlags, limit *timeoutFlag, events *render.JSON, do func(context.Context, pipeline.Options) error) (*render.Summary, error) {
+func (t *tool) narrate(ctx context.Context, s *session, o *outputFlags, limit *timeoutFlag, do func(context.Context, pipeline.Options) error) (*report.Run, error) {
 	var show display
 	switch {
-	case o.format.value == formatJSON:
-		show = events
-	case o.progress.value == progressNone:
+	case o.format.value == formatJSON, o.progress.value == progressNone:
 		show = silent{}
 	default:
-		show = asides{render.NewPlain(t.err, nil)}
+		show = asides{render.NewPlain(t.harmless(t.err), nil)}
 	}
-	return t.watch(ctx, s, limit, show, do)
+	return t.watch(ctx, s, o, limit, show, do)
 }
 
 // asides shows what isn't part of a narration.

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/term"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/internal/report/github"
+	"strake.dev/strake/internal/report/gitlab"
 	"strake.dev/strake/stages"
 )
 
@@ -19,6 +21,11 @@ import (
 type outputFlags struct {
 	format   enum
 	progress enum
+	// reports are the reports that are asked for; records is set for commands that have a run.
+	reports []string
+	records bool
+	// recording is that of the command while it works.
+	recording *recording
 }
 
 const (
@@ -38,7 +45,7 @@ func (o *outputFlags) addFormat(cmd *cobra.Command, more ...string) {
 // add adds --output and --progress.
 func (o *outputFlags) add(cmd *cobra.Command, more ...string) {
 	o.addFormat(cmd, more...)
-	o.progress = enum{value: progressAuto, allowed: []string{progressAuto, progressPlain, progressTerminal, progressNone}, what: "FORM"}
+	o.progress = enum{value: progressAuto, allowed: []string{progressAuto, progressPlain, progressTerminal, progressGitHub, progressGitLab, progressNone}, what: "FORM"}
 	addEnum(cmd, &o.progress, "progress", "", "form of the progress on standard error")
 	fromEnv(cmd.Flags(), "progress", "STRAKE_PROGRESS")
 }
@@ -48,6 +55,8 @@ const (
 	progressAuto     = "auto"
 	progressPlain    = "plain"
 	progressTerminal = "terminal"
+	progressGitHub   = "github"
+	progressGitLab   = "gitlab"
 	progressNone     = "none"
 )
 
@@ -61,6 +70,9 @@ type display interface {
 // events on standard output are all there is.
 func (t *tool) display(flags *outputFlags, events *render.JSON, steps []string) display {
 	if flags.format.value == formatJSON {
+		if flags.recording != nil {
+			return silent{} // the recording prints them
+		}
 		return events
 	}
 	switch t.progress(flags.progress.value) {
@@ -68,15 +80,25 @@ func (t *tool) display(flags *outputFlags, events *render.JSON, steps []string) 
 		return silent{}
 	case progressTerminal:
 		return render.NewTerminal(t.err, render.TerminalOptions{Size: t.terminalSize, Colour: t.getenv("NO_COLOR") == ""})
+	case progressGitHub:
+		return render.NewGrouped(t.err, steps, github.Groups())
+	case progressGitLab:
+		return render.NewGrouped(t.err, steps, gitlab.Groups())
 	default:
-		return render.NewPlain(t.err, steps)
+		return render.NewPlain(t.harmless(t.err), steps)
 	}
 }
 
-// progress decides what “auto” means: a live display is for people in front of a terminal.
+// progress decides what “auto” means: the log of a CI system that is known, or a live display for people in
+// front of a terminal.
 func (t *tool) progress(asked string) string {
-	if asked != progressAuto {
+	switch {
+	case asked != progressAuto:
 		return asked
+	case t.getenv("GITHUB_ACTIONS") == "true":
+		return progressGitHub
+	case t.getenv("GITLAB_CI") == "true":
+		return progressGitLab
 	}
 	if file, ok := t.err.(*os.File); ok && term.IsTerminal(int(file.Fd())) && t.getenv("TERM") != "dumb" && t.getenv("CI") == "" {
 		return progressTerminal

@@ -44,6 +44,7 @@ With --output pipeline, print the Pipeline that the file compiles to instead.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.plan(cmd, &opts) },
 	}
 	opts.runFlags.add(cmd, formatPipeline)
+	opts.addReports(t, cmd)
 	opts.rangeFlags.add(cmd, stages.All()...)
 	opts.limitFlags.add(cmd)
 	opts.saveFlags.add(cmd)

@@ -28,6 +28,7 @@ nothing is written outside of the workspace.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.render(cmd, &opts) },
 	}
 	opts.runFlags.add(cmd)
+	opts.addReports(t, cmd)
 	opts.rangeFlags.add(cmd, stages.Fetch, stages.Template, stages.Build)
 	return cmd
 }
@@ -58,6 +59,8 @@ type renderResult struct {
 	*runResult
 	Manifests string `json:"manifests"`
 }
+
+func (r *renderResult) document() {}
 
 // Print prints exactly the bytes that a deploy step would get.
 func (r *renderResult) print(w io.Writer) {

@@ -56,6 +56,7 @@ built; the next strake run deploys what the file says.`,
 		},
 	}
 	opts.engineFlags.add(cmd)
+	opts.addReports(t, cmd)
 	opts.stepFlag.add(cmd)
 	opts.limitFlags.add(cmd)
 	opts.workspace.addFolder(cmd)

@@ -12,14 +12,22 @@ Pipeline, and runs its stages: fetch, verify, template, build, publish, deploy.
 Environment:
   STRAKE_* equals the flag that names it in brackets; the command line wins.
   KUBECONFIG, DOCKER_CONFIG, BUILDKIT_HOST, XDG_CACHE_HOME, HTTPS_PROXY,
-  NO_PROXY, SSL_CERT_FILE, SOURCE_DATE_EPOCH, NO_COLOR and CI are honoured.
+  NO_PROXY, SSL_CERT_FILE, SOURCE_DATE_EPOCH, NO_COLOR, CI, GITHUB_ACTIONS and
+  GITLAB_CI are honoured.
 
 JSON:
-  With --output json, standard output holds one JSON object a line. The last
-  one has the type "result": command, outcome, exitCode, error, hint,
-  diagnostics and the command's own result. Those before it are the events of
-  the run: time, type, step, stage, message, task, change, image, error, hint,
-  seconds.`
+  With --output json, standard output holds one JSON object a line. A command
+  that has a run begins with the type "stream-started", which names the schema
+  of the lines (strake schema events), goes on with the events of the run, and
+  ends with the type "run-finished": command, outcome (succeeded, failed,
+  interrupted, timed-out, pending), exitCode, counts, error, hint, diagnostics
+  and the command's own result. Other commands print only such a last line, of
+  the type "result".
+
+Reports:
+  --report FORMAT=FILE writes one; strake report renders those of earlier runs.
+  In GitHub Actions (GITHUB_ACTIONS=true) annotations, the step's summary and
+  its outputs are written as well.`
 
 // newRootCommand returns the command tree.
 func newRootCommand(t *tool) *cobra.Command {
@@ -56,7 +64,7 @@ func newRootCommand(t *tool) *cobra.Command {
 	root.AddCommand(
 		newRunCommand(t), newPlanCommand(t), newApplyCommand(t), newRenderCommand(t), newBuildCommand(t),
 		newDeleteCommand(t), newInspectCommand(t), newHistoryCommand(t), newRollbackCommand(t), newAppsCommand(t), newGetCommand(t), newDiffCommand(t), newAdoptCommand(t), newValidateCommand(t),
-		newLockCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
+		newLockCommand(t), newReportCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
 		newHookCommand(t), newKbldToolCommand(t), newArtifactCommand(t),
 	)
 	addKustomizerCommands(t, root)

@@ -32,6 +32,7 @@ written after doing the same, also when a step has failed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd, &opts) },
 	}
 	opts.runFlags.add(cmd, formatApp)
+	opts.addReports(t, cmd)
 	opts.rangeFlags.add(cmd, stages.All()...)
 	opts.limitFlags.add(cmd)
 	return cmd
@@ -41,15 +42,6 @@ func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
 	if err := o.check(cmd); err != nil {
 		return err
 	}
-	if o.format.value == formatApp {
-		s, err := t.openRun(cmd, &o.runFlags)
-		if err != nil {
-			return err
-		}
-		s.opts.From, s.opts.Until = o.stages()
-		s.opts.Limits = o.limits()
-		return t.runAsApp(cmd.Context(), s, o)
-	}
 	return t.conclude(cmd.Context(), "run", &o.outputFlags, func(events *render.JSON) (printable, error) {
 		s, err := t.openRun(cmd, &o.runFlags)
 		if err != nil {
@@ -57,6 +49,9 @@ func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
 		}
 		s.opts.From, s.opts.Until = o.stages()
 		s.opts.Limits = o.limits()
+		if o.format.value == formatApp {
+			return nil, t.runAsApp(cmd.Context(), s, o)
+		}
 		_, result, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
 		return result, err
 	})

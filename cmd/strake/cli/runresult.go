@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/internal/report"
 	"strake.dev/strake/pipeline"
-	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
@@ -19,7 +19,7 @@ type runResult struct {
 	// App is namespace/name.
 	App       string          `json:"app"`
 	Workspace string          `json:"workspace"`
-	Steps     []render.Step   `json:"steps"`
+	Steps     []report.Step   `json:"steps"`
 	Images    []stages.Image  `json:"images,omitempty"`
 	Changes   []stages.Change `json:"changes,omitempty"`
 	Lock      *lockResult     `json:"lock,omitempty"`
@@ -38,61 +38,28 @@ type lockResult struct {
 
 // runSteps runs a session's steps.
 func (t *tool) runSteps(ctx context.Context, s *session, f *engineFlags, events *render.JSON) (*pipeline.Report, *runResult, error) {
-	var report *pipeline.Report
+	var ran *pipeline.Report
 	summary, err := t.work(ctx, s, f, events, func(ctx context.Context, opts pipeline.Options) (err error) {
-		report, err = s.plan.Run(ctx, opts)
+		ran, err = s.plan.Run(ctx, opts)
 		return err
 	})
 	r := &runResult{
 		App: s.plan.App.Namespace + "/" + s.plan.App.Name, Workspace: s.opts.Workspace,
-		Steps: summary.Steps, Images: images(summary, report.Images), Changes: summary.Changes,
+		Steps: summary.Steps, Images: summary.Images, Changes: summary.Changes,
 		Seconds: summary.Seconds, failed: err != nil,
 	}
 	if s.opts.LockFile != "" {
-		r.Lock = &lockResult{File: s.opts.LockFile, Written: report.LockChanged}
+		r.Lock = &lockResult{File: s.opts.LockFile, Written: ran.LockChanged}
 	}
-	built := slices.ContainsFunc(r.Images, func(i stages.Image) bool { return i.Action == actionBuilt })
+	built := slices.ContainsFunc(r.Images, func(i stages.Image) bool { return i.Action == stages.ImageBuilt })
 	changed := slices.ContainsFunc(r.Changes, func(c stages.Change) bool { return render.Pending(c.Op) })
 	r.UpToDate = err == nil && !built && !changed && r.did(stages.Build, stages.Deploy)
-	return report, r, err
+	return ran, r, err
 }
 
 // did tells whether the run had steps of any of the stages.
 func (r *runResult) did(any ...stages.Stage) bool {
-	return slices.ContainsFunc(r.Steps, func(s render.Step) bool { return slices.Contains(any, s.Stage) })
-}
-
-const (
-	actionBuilt = "built"
-	// actionKept is for images of a step that had nothing to do.
-	actionKept = "kept"
-)
-
-// images returns what became of each image: what events said, and for steps that were skipped what
-// the engine knows from the last run.
-func images(summary *render.Summary, known []schema.LockedImage) []stages.Image {
-	var all []stages.Image
-	for _, i := range summary.Images {
-		at := slices.IndexFunc(all, func(o stages.Image) bool { return o.From == i.From })
-		if at >= 0 {
-			all[at] = i
-		} else {
-			all = append(all, i)
-		}
-	}
-	reason := ""
-	for _, s := range summary.Steps {
-		if s.Stage == stages.Build && s.Status == render.StatusSkipped {
-			reason = s.Reason
-		}
-	}
-	for _, k := range known {
-		from := k.Annotations[schema.AnnotationImageID]
-		if !slices.ContainsFunc(all, func(o stages.Image) bool { return o.From == from }) {
-			all = append(all, stages.Image{From: from, To: k.Image, Action: actionKept, Reason: reason})
-		}
-	}
-	return all
+	return slices.ContainsFunc(r.Steps, func(s report.Step) bool { return slices.Contains(any, s.Stage) })
 }
 
 func (r *runResult) print(w io.Writer) {

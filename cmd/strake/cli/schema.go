@@ -12,10 +12,11 @@ func newSchemaCommand(t *tool) *cobra.Command {
 	kinds := schema.JSONSchemaKinds()
 	return &cobra.Command{
 		Use:   "schema [" + strings.Join(kinds, "|") + "]",
-		Short: "Print the JSON Schema of Apps, Pipelines or SignaturePolicies",
+		Short: "Print the JSON Schema of files, or of the events of a run",
 		Long: `Print a JSON Schema, for editors and for checks without strake. An editor with
 the YAML language server takes it from a first line such as
-  # yaml-language-server: $schema=./app.schema.json`,
+  # yaml-language-server: $schema=./app.schema.json
+That of events is for each line of --output json, and of reports in JSON.`,
 		Example:   "  strake schema app > app.schema.json",
 		Args:      oneOf(kinds...),
 		ValidArgs: kinds,

@@ -3,12 +3,16 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/internal/report"
+	"strake.dev/strake/internal/report/github"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
@@ -116,28 +120,50 @@ func (s *session) steps() []string {
 
 // work calls do with the session's options, lets the display show what happens, and returns what the
 // events sum up to. After it nothing is shown any more.
-func (t *tool) work(ctx context.Context, s *session, f *engineFlags, events *render.JSON, do func(context.Context, pipeline.Options) error) (*render.Summary, error) {
-	return t.watch(ctx, s, &f.timeoutFlag, t.display(&f.outputFlags, events, s.steps()), do)
+func (t *tool) work(ctx context.Context, s *session, f *engineFlags, events *render.JSON, do func(context.Context, pipeline.Options) error) (*report.Run, error) {
+	return t.watch(ctx, s, &f.outputFlags, &f.timeoutFlag, t.display(&f.outputFlags, events, s.steps()), do)
 }
 
 // watch calls do as work does, with a display of the caller's, which it closes.
-func (t *tool) watch(ctx context.Context, s *session, limit *timeoutFlag, show display, do func(context.Context, pipeline.Options) error) (*render.Summary, error) {
+func (t *tool) watch(ctx context.Context, s *session, flags *outputFlags, limit *timeoutFlag, show display, do func(context.Context, pipeline.Options) error) (*report.Run, error) {
 	defer show.Close()
-	summary := render.NewSummary(both{show, s.also})
-	defer summary.Close()
+	record := flags.recording
+	if record == nil {
+		record = &recording{tool: t, begun: true}
+	}
+	record.workspace = s.opts.Workspace
+	events := &gate{to: []stages.Observer{show, record}}
+	if s.also != nil {
+		events.to = append(events.to, s.also)
+	}
+	defer events.close()
 	ctx, cancel := limit.limit(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		stages.Warn(stamped{summary}, context.Cause(ctx).Error()+": stopping…")
+		stages.Warn(stamped{events}, context.Cause(ctx).Error()+": stopping…")
 	})()
 
 	opts := s.opts
-	opts.Observer = summary
+	opts.Observer, opts.Secret = events, t.mask(flags)
 	err := do(ctx, opts)
-	if err != nil && summary.Error != "" {
-		err = &runError{err: err, hint: summary.Hint}
+	if err != nil && record.run.Error != "" {
+		err = &runError{err: err, hint: record.run.Hint}
 	}
-	return summary, err
+	return &record.run, err
+}
+
+// mask returns what has GitHub's runner replace secrets in the logs of all steps; nil elsewhere. The runner
+// reads standard error through a pipe: into a file, or onto a terminal, secrets aren't written.
+func (t *tool) mask(flags *outputFlags) func(value string) {
+	if t.getenv("GITHUB_ACTIONS") != "true" || t.progress(flags.progress.value) != progressGitHub {
+		return nil
+	}
+	if file, ok := t.err.(*os.File); ok {
+		if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+			return nil
+		}
+	}
+	return func(value string) { _, _ = io.WriteString(t.err, github.Mask(value)) }
 }
 
 // limit ends a context after the time-out.
@@ -155,14 +181,29 @@ func (e *timeoutError) Error() string { return fmt.Sprintf("timed out after %s",
 
 func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
-// both tells two observers, of which the second may be missing.
-type both struct{ first, second stages.Observer }
+// A gate passes events on, one at a time, until it is closed: those of a step that the engine has given up
+// on are dropped from then on.
+type gate struct {
+	mu     sync.Mutex
+	to     []stages.Observer
+	closed bool
+}
 
-func (b both) Observe(e stages.Event) {
-	b.first.Observe(e)
-	if b.second != nil {
-		b.second.Observe(e)
+func (g *gate) Observe(e stages.Event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return
 	}
+	for _, o := range g.to {
+		o.Observe(e)
+	}
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
 }
 
 // stamped sets the time of events that don't come from the engine.

@@ -1,0 +1,113 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
+)
+
+// Schema names the form of the lines. It changes when a reader of the former one would be misled.
+const Schema = "strake.dev/events/v1"
+
+// StreamStarted is the type of the first line.
+const StreamStarted = "stream-started"
+
+// A Line is one line of a run's events in JSON. The first has a Head, the last, of the type
+// [stages.RunFinished], has a Verdict.
+type Line struct {
+	stages.Event
+	// Command is that of strake; the first and the last line have it.
+	Command string `json:"command,omitempty"`
+	*Head
+	*Verdict
+}
+
+// A Head says what the lines after it are.
+type Head struct {
+	// Schema is the form of the lines: strake.dev/events/v1.
+	Schema string `json:"schema"`
+	// Strake is the version that wrote them.
+	Strake string `json:"strake"`
+	// Run is the ID of the run, by which strake report finds it; empty if it isn't kept.
+	Run string `json:"run,omitempty"`
+}
+
+// A Verdict says how a run ended.
+type Verdict struct {
+	Outcome Outcome `json:"outcome"`
+	// ExitCode is that of the process.
+	ExitCode int    `json:"exitCode"`
+	Counts   Counts `json:"counts"`
+	// Diagnostics are the problems of the file, when it is invalid.
+	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
+	// Result is the command's own, on standard output only; it may be missing when the command failed.
+	Result any `json:"result,omitempty"`
+}
+
+// An Outcome says in a word how a run ended.
+type Outcome string
+
+// The outcomes of a run. Pending means that nothing failed, and that the command was asked to tell by its
+// exit code that there are changes.
+const (
+	Succeeded   Outcome = "succeeded"
+	Failed      Outcome = "failed"
+	Interrupted Outcome = "interrupted"
+	TimedOut    Outcome = "timed-out"
+	Pending     Outcome = "pending"
+	// Unfinished is that of kept events without a verdict: the process was killed, or is running still.
+	Unfinished Outcome = "unfinished"
+)
+
+// A Diagnostic is one problem of a file.
+type Diagnostic struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Path    string `json:"path,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Diagnostics are the problems of a file as lines have them.
+func Diagnostics(found schema.Diagnostics) []Diagnostic {
+	var all []Diagnostic
+	for _, d := range found {
+		all = append(all, Diagnostic{
+			File: d.Pos.File, Line: d.Pos.Line, Column: d.Pos.Column, Path: d.Path, Message: d.Msg, Hint: d.Hint,
+		})
+	}
+	return all
+}
+
+// Read folds lines into a Run. A last line that isn't whole is left out: the process was killed while it
+// wrote it.
+func Read(r io.Reader) (*Run, error) {
+	run := &Run{}
+	in := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		text, err := in.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF):
+			return run, nil
+		case err != nil:
+			return nil, err
+		case len(bytes.TrimSpace(text)) == 0:
+			continue
+		}
+		var line Line
+		if err := json.Unmarshal(text, &line); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		if line.Head != nil && line.Schema != Schema {
+			return nil, stages.WithHint(fmt.Errorf("line %d: events of the form %q, expected %q", n, line.Schema, Schema), "use the strake that wrote them: %s", line.Strake)
+		}
+		run.Add(line)
+	}
+}

@@ -132,7 +132,7 @@ func (t *tool) watch(ctx context.Context, s *session, flags *outputFlags, limit 
 		record = &recording{tool: t, begun: true}
 	}
 	record.workspace = s.opts.Workspace
-	events := &gate{to: []stages.Observer{show, record}}
+	events := &gate{to: []stages.Observer{record, show}}
 	if s.also != nil {
 		events.to = append(events.to, s.also)
 	}

@@ -74,7 +74,7 @@ app: reqs ## Build and deploy the example app, and print what it answers.
 
 .PHONY: test
 test: build ## Run all tests; the end-to-end ones in a sandbox of their own.
-	@$(MAKE) --no-print-directory packages PACKAGES=nodejs
+	@$(MAKE) --no-print-directory packages PACKAGES="nodejs chromium"
 	@$(MAKE) --no-print-directory sandbox SANDBOX=test
 	@trap 'bin/sandbox down --name test' EXIT; \
 	bin/sandbox seed --name test buildkit registry node; \

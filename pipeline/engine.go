@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -135,8 +136,12 @@ type run struct {
 	events observer
 	ws     *workspace
 	lock   *stages.Lock
-	last   *Record
-	report Report
+	// mu guards what fetch steps, which run at the same time, have in common: the record, and gathered.
+	mu sync.Mutex
+	// gathered, if not nil, takes what steps have yielded, by name, instead of the run.
+	gathered map[string]StepRecord
+	last     *Record
+	report   Report
 
 	manifests stages.Manifests
 	// rendered is the path of the file with the manifests; empty if there is none.
@@ -271,13 +276,21 @@ func (r *run) steps(ctx context.Context) error {
 		return err
 	}
 	settled := false
-	for i, s := range now {
+	for i := 0; i < len(now); i++ {
+		s := now[i]
 		// Everything is resolved before the first step that uses it, or with the last step.
 		if stages.Build.Before(s.Stage) && !settled {
 			settled = true
 			if err := r.settleLock(len(before) + i); err != nil {
 				return err
 			}
+		}
+		if n := fetches(now[i:]); n > 1 {
+			if err := r.fetch(ctx, now[i:i+n]); err != nil {
+				return err
+			}
+			i += n - 1
+			continue
 		}
 		if err := r.step(ctx, s); err != nil {
 			return err
@@ -299,6 +312,7 @@ func (r *run) keepFolders() error {
 			now = append(now, s.Folder)
 		}
 	}
+	slices.Sort(now)
 	if err := r.ws.keepSources(r.last.folders(), now); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,7 @@ type fakeConfig struct {
 	Fail     string `json:"fail,omitempty"`
 	Check    string `json:"check,omitempty"`
 	// Special asks for panic, hang, link or skip, or for a plan of something that isn't built yet.
-	Special string `json:"special,omitempty" enum:"panic,hang,link,skip,secret,unbuilt"`
+	Special string `json:"special,omitempty" enum:"panic,hang,link,skip,secret,unbuilt,meet"`
 	Image   string `json:"image,omitempty"`
 }
 
@@ -50,6 +51,8 @@ type callLog struct {
 	calls []string
 	// source is what the fetched sources are at the moment.
 	source string
+	// meet is where steps wait for each other.
+	meet sync.WaitGroup
 }
 
 func (l *callLog) add(format string, args ...any) {
@@ -63,6 +66,16 @@ func (l *callLog) take() []string {
 	defer l.mu.Unlock()
 	c := l.calls
 	l.calls = nil
+	// Fetch steps run at the same time. For comparisons, src is before config.
+	for from := 0; from < len(c); from++ {
+		to := from
+		for to < len(c) && strings.HasPrefix(c[to], "run fetch-") {
+			to++
+		}
+		slices.Sort(c[from:to])
+		slices.Reverse(c[from:to])
+		from = max(from, to)
+	}
 	return c
 }
 
@@ -91,6 +104,9 @@ func (s fakeStep) Run(ctx context.Context, job *stages.Job) (stages.Result, erro
 	switch s.cfg.Special {
 	case "panic":
 		panic("at the disco")
+	case "meet":
+		s.log.meet.Done()
+		s.log.meet.Wait()
 	case "hang":
 		<-ctx.Done()
 		return stages.Result{}, errors.New("library: stopped")
@@ -612,5 +628,29 @@ func TestLockFileFor(t *testing.T) {
 		if got := pipeline.LockFileFor(file); got != want {
 			t.Errorf("%s: got %s, want %s", file, got, want)
 		}
+	}
+}
+
+func TestFetchStepsRunAtTheSameTime(t *testing.T) {
+	f := newFixture(t)
+	f.log.meet.Add(2)
+	report, _ := f.mustRun(head + "spec:\n  fetch:\n  - {path: src, write: a, special: meet}\n  - {path: config, write: b, special: meet}\n")
+	var order []string
+	for _, s := range report.Record.Steps {
+		order = append(order, s.Name)
+	}
+	if got := strings.Join(order, " "); got != "fetch-src fetch-config" {
+		t.Errorf("the record lists %s", got)
+	}
+}
+
+func TestAFailedFetchEndsTheOthers(t *testing.T) {
+	f := newFixture(t)
+	_, _, err := f.run(head + "spec:\n  fetch:\n  - {path: src, special: hang}\n  - {path: config, fail: no such thing}\n")
+	if err == nil || !strings.Contains(err.Error(), "fetch-config") || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("got %v", err)
+	}
+	if text := f.events.text(); !strings.Contains(text, "another source can't be fetched") {
+		t.Errorf("events are %s", text)
 	}
 }

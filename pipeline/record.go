@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"strake.dev/strake/schema"
@@ -85,7 +87,15 @@ func (r *Record) drop(name string) {
 	}
 }
 
-// folders lists the folders that the fetch steps of a run have filled.
+// sort lists the steps in the order of a plan.
+func (r *Record) sort(plan []Step) {
+	at := func(rec StepRecord) int {
+		return slices.IndexFunc(plan, func(s Step) bool { return s.Name == rec.Name })
+	}
+	slices.SortStableFunc(r.Steps, func(a, b StepRecord) int { return cmp.Compare(at(a), at(b)) })
+}
+
+// folders lists, sorted, the folders that the fetch steps of a run have filled.
 func (r *Record) folders() []string {
 	var folders []string
 	for _, s := range r.Steps {
@@ -93,5 +103,6 @@ func (r *Record) folders() []string {
 			folders = append(folders, s.Folder)
 		}
 	}
+	slices.Sort(folders)
 	return folders
 }

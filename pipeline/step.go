@@ -40,6 +40,8 @@ func (r *run) step(ctx context.Context, s Step) error {
 	default:
 		events.Observe(stages.Event{Type: stages.StepFinished, Seconds: rec.Seconds})
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.report.Record.set(rec)
 	if r.provisional {
 		return nil // what was only planned must not be taken for done
@@ -105,8 +107,10 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	job.Out = area
 
 	result, changes, err := r.call(ctx, s, job)
-	r.report.Changes = append(r.report.Changes, changes...)
-	tellPlanned(job.Events, changes)
+	if len(changes) > 0 {
+		r.report.Changes = append(r.report.Changes, changes...)
+		tellPlanned(job.Events, changes)
+	}
 	if err != nil {
 		return rec, err
 	}
@@ -115,7 +119,9 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	}
 	rec.Sources, rec.Images, rec.HasManifests = result.Sources, result.Images, result.Manifests != nil
 	rec.SourceDate, rec.Origin = result.SourceDate, result.Origin
-	r.overlay = r.overlay.With(result.Overlay)
+	if result.Overlay != nil {
+		r.overlay = r.overlay.With(result.Overlay)
+	}
 	if r.provisional {
 		r.merge(rec, result.Manifests, "")
 		return rec, nil
@@ -135,8 +141,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	}
 	// The record forgets the step before its earlier result is touched: a run that is killed in
 	// between leaves no record of something that is half there.
-	r.report.Record.drop(s.Name)
-	if err := r.ws.writeRecord(&r.report.Record); err != nil {
+	if err := r.forget(s); err != nil {
 		return rec, err
 	}
 	if err := r.ws.commit(s.Name, place(s)); err != nil {
@@ -144,6 +149,14 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	}
 	r.merge(rec, result.Manifests, r.fileOf(s))
 	return rec, nil
+}
+
+// forget drops a step from the record.
+func (r *run) forget(s Step) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Record.drop(s.Name)
+	return r.ws.writeRecord(&r.report.Record)
 }
 
 // An outcome is what a call of a step has led to.
@@ -155,7 +168,9 @@ type outcome struct {
 // call runs the step, or lets it tell what it would do.
 func (r *run) call(ctx context.Context, s Step, job *stages.Job) (stages.Result, []stages.Change, error) {
 	onlyPlan := r.mode != modeRun && slices.Contains([]stages.Stage{stages.Build, stages.Publish, stages.Deploy}, s.Stage)
-	r.provisional = r.provisional || onlyPlan
+	if onlyPlan {
+		r.provisional = true
+	}
 	if r.mode == modeSave && s.Stage == stages.Deploy {
 		changes, err := r.save(ctx, s, job)
 		return stages.Result{}, changes, err
@@ -218,6 +233,12 @@ func (r *run) fileOf(s Step) string {
 
 // merge lets the run go on with what a step has yielded; file is where its manifests are, if anywhere.
 func (r *run) merge(rec StepRecord, manifests stages.Manifests, file string) {
+	if r.gathered != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.gathered[rec.Name] = rec
+		return
+	}
 	r.newLock.Sources = append(r.newLock.Sources, rec.Sources...)
 	if !rec.SourceDate.IsZero() {
 		r.dates[rec.Folder] = rec.SourceDate

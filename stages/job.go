@@ -20,11 +20,11 @@ type Job struct {
 	// Local lists, as absolute paths, files and folders that belong to strake and are no source even
 	// where they lie among a local one: the lock file, the workspace.
 	Local []string
-	// Sources is the App's folder: what the fetch steps have made. Only fetch steps before this one
-	// have written to it.
+	// Sources is the App's folder: what the fetch steps have made. Fetch steps, which run at the same time,
+	// find nothing in it that they could rely on.
 	Sources *Tree
-	// Fetched tells what the sources of the App's folder have resolved to, as far as it can be told. Only
-	// fetch steps before this one count.
+	// Fetched tells what the sources of the App's folder have resolved to, as far as it can be told; it is
+	// empty for fetch steps.
 	Fetched []schema.LockedSource
 	// Resolved tells what the images of the manifests have resolved to so far.
 	Resolved []schema.LockedImage

@@ -72,7 +72,7 @@ func New(deps source.Deps) *Syncer {
 }
 
 // atOnce is how many contents are fetched at the same time.
-const atOnce = 8
+const atOnce = 16
 
 // Sync brings the configuration's folders up to date, and returns their lock.
 func (s *Syncer) Sync(ctx context.Context, conf vendirconf.Config, opts Options) (vendirconf.LockConfig, error) {

@@ -83,6 +83,10 @@ test: build ## Run all tests; the end-to-end ones in a sandbox of their own.
 	(cd examples/simple-app/src && $(GO) test -count=1 ./...); \
 	(cd examples/sandbox && $(GO) test -count=1 -timeout 20m ./...)
 
+.PHONY: thorough
+thorough: ## Run all tests with all their repetitions, such as syncs killed at 100 points.
+	@STRAKE_TESTS=thorough $(MAKE) --no-print-directory test
+
 .PHONY: lint
 lint: ## Check the code's form, the generated files and the module files.
 	@cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint

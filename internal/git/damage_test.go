@@ -19,6 +19,7 @@ import (
 	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/git"
 	"strake.dev/strake/internal/git/gittest"
+	"strake.dev/strake/internal/thorough"
 )
 
 // TestMain lets the test binary be another process that checks something out.
@@ -141,7 +142,7 @@ func TestKilledFetch(t *testing.T) {
 	}
 	whole := time.Since(begin)
 	place := t.TempDir()
-	const points = 24
+	points := thorough.Times(8, 24)
 	cut := 0
 	for i := range points {
 		if i%8 == 0 {
@@ -152,7 +153,7 @@ func TestKilledFetch(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(float64(whole) * 0.7 * (float64(i) + rand.Float64()) / points))
+		time.Sleep(time.Duration(float64(whole) * 0.7 * (float64(i) + rand.Float64()) / float64(points)))
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -259,6 +260,7 @@ func TestDamagedMirror(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			thorough.One(t, 4, name)
 			place := t.TempDir()
 			store := cache.Open(place, 0)
 			check := func(sha, number string) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/git"
 	"strake.dev/strake/internal/hg"
+	"strake.dev/strake/internal/thorough"
 )
 
 // hgIn runs hg in a repository and returns what it says.
@@ -161,7 +163,7 @@ func TestReferences(t *testing.T) {
 		{"v1 + v1", first, "first", "1"},
 	} {
 		for name, store := range map[string]*cache.Store{"cache": store, "none": nil} {
-			if store == nil && !strings.HasPrefix(test.ref, "v1") {
+			if store == nil && !strings.HasPrefix(test.ref, "v1") || thorough.Times(1, 2) == 1 && slices.Contains([]string{"tip", first, "max(branch(default))"}, test.ref) {
 				continue
 			}
 			info, dir, err := checkout(t, store, server.URL, test.ref, git.Auth{}, false)
@@ -293,7 +295,11 @@ func TestKilledPull(t *testing.T) {
 		"gone":           func() error { return os.RemoveAll(clones[0]) },
 		"locked":         func() error { return os.Symlink("elsewhere:1", clones[0]+"/.hg/store/lock") },
 	}
+	left := thorough.Times(3, len(damage)) // in any order
 	for name, damage := range damage {
+		if left--; left < 0 {
+			break
+		}
 		if err := damage(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"strake.dev/strake/internal/cache"
+	"strake.dev/strake/internal/thorough"
 	vendirsync "strake.dev/strake/plugins/vendir/sync"
 )
 
@@ -52,10 +53,7 @@ func TestKilled(t *testing.T) {
 		return
 	}
 	w := newWorld(t)
-	points := 100
-	if testing.Short() {
-		points = 10
-	}
+	points := thorough.Times(30, 100)
 	dir, store := t.TempDir(), t.TempDir()
 	versions := []string{"v1.0.0", "v0.9.0"}
 	var want []map[string]string

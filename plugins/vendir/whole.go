@@ -43,7 +43,7 @@ func (c *Config) Validate(n *schema.Node) error {
 			return n.Errorf("has %s beside vendir: expected one source, or path and vendir alone", p.Key)
 		}
 	}
-	if c.Vendir == nil {
+	if n.Get(wholeKey).IsNull() {
 		return n.Get(wholeKey).Errorf("is empty: expected path")
 	}
 	if c.Path == "" {

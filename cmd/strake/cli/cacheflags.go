@@ -21,15 +21,35 @@ func (f *cacheFlags) add(flags *pflag.FlagSet) {
 	fromEnv(flags, "cache-size", "STRAKE_CACHE_SIZE")
 }
 
+// limit is the size in bytes that the cache may have.
+func (f *cacheFlags) limit() (int64, error) {
+	if f.size == "" {
+		return cache.DefaultLimit, nil
+	}
+	limit, err := parseSize("cache-size", f.size, nil)
+	if err == nil && limit == 0 {
+		err = fmt.Errorf("--cache-size: %q is no size: expected one such as 500Mi or 10Gi", f.size)
+	}
+	return limit, err
+}
+
+// parseSize reads the size that a flag gives, in bytes; if it gives none, missing tells it.
+func parseSize(flag, text string, missing func() (int64, error)) (int64, error) {
+	if text == "" && missing != nil {
+		return missing()
+	}
+	q, err := resource.ParseQuantity(text)
+	if err != nil || q.Value() < 0 {
+		return 0, fmt.Errorf("--%s: %q is no size: expected one such as 500Mi or 10Gi", flag, text)
+	}
+	return q.Value(), nil
+}
+
 // store returns the cache; it is nil where the user has no folder for it.
 func (f *cacheFlags) store() (*cache.Store, error) {
-	limit := int64(0)
-	if f.size != "" {
-		q, err := resource.ParseQuantity(f.size)
-		if err != nil || q.Value() <= 0 {
-			return nil, fmt.Errorf("--cache-size: %q is no size: expected one such as 500Mi or 10Gi", f.size)
-		}
-		limit = q.Value()
+	limit, err := f.limit()
+	if err != nil {
+		return nil, err
 	}
 	dir := f.dir
 	if dir == "" {

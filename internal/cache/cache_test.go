@@ -40,7 +40,7 @@ func content(t *testing.T, f *os.File) string {
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	var names []string
-	for _, part := range []string{blobsDir, tempDir} {
+	for _, part := range []string{blobsDir, notesDir, tempDir} {
 		entries, err := os.ReadDir(filepath.Join(dir, part))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
@@ -249,7 +249,10 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	for name, age := range map[string]time.Duration{"tmp/strake-download-1": 25 * time.Hour, "tmp/strake-download-2": time.Hour, "blobs/x.lock": 25 * time.Hour} {
+	for name, age := range map[string]time.Duration{"tmp/strake-download-1": 25 * time.Hour, "tmp/strake-download-2": time.Hour, "blobs/x.lock": 25 * time.Hour, "notes/old": 61 * 24 * time.Hour, "notes/new": 25 * time.Hour} {
+		if err := os.MkdirAll(filepath.Join(s.Path(), notesDir), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		file := filepath.Join(s.Path(), name)
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -261,7 +264,7 @@ func TestSweep(t *testing.T) {
 	if _, err := s.Prune(t.Context(), DefaultLimit); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(files(t, s.Path()), " "); got != "blobs/"+strings.TrimPrefix(helloDigest, algorithm)+" tmp/strake-download-2" {
+	if got := strings.Join(files(t, s.Path()), " "); got != "blobs/"+strings.TrimPrefix(helloDigest, algorithm)+" notes/new tmp/strake-download-2" {
 		t.Errorf("left %s", got)
 	}
 }

@@ -148,9 +148,12 @@ func (e *Entry) remove() (bool, error) {
 	return true, os.RemoveAll(e.path)
 }
 
-// sweep removes downloads that were interrupted.
+// outdated is the age at which a note that nobody has read is of no use any more.
+const outdated = 60 * 24 * time.Hour
+
+// sweep removes downloads that were interrupted, and old notes.
 func (s *Store) sweep() {
-	for _, part := range []string{tempDir, blobsDir} {
+	for _, part := range []string{tempDir, blobsDir, notesDir} {
 		dir := filepath.Join(s.dir, part)
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -161,7 +164,11 @@ func (s *Store) sweep() {
 			if err != nil || part == blobsDir && !strings.HasSuffix(e.Name(), lockSuffix) {
 				continue
 			}
-			if time.Since(info.ModTime()) > abandoned {
+			limit := abandoned
+			if part == notesDir {
+				limit = outdated
+			}
+			if time.Since(info.ModTime()) > limit {
 				_ = os.RemoveAll(filepath.Join(dir, e.Name()))
 			}
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"strake.dev/strake/cmd/strake/kapp"
 	"strake.dev/strake/cmd/strake/vendir"
 	"strake.dev/strake/cmd/strake/ytt"
+	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/hook"
 )
 
@@ -144,9 +146,8 @@ func (t *tool) kapp(ctx context.Context, args []string) error {
 
 func (t *tool) vendir(ctx context.Context, args []string) error {
 	// Its flags are vendir's: ours are variables only.
-	store, err := (&cacheFlags{dir: t.getenv("STRAKE_CACHE_DIR"), size: t.getenv("STRAKE_CACHE_SIZE")}).store()
-	if err != nil {
-		return err
-	}
-	return told(vendir.Main(ctx, args, vendir.Program{Cache: store, UserAgent: t.userAgent(), Getenv: t.getenv}))
+	own := cacheFlags{dir: t.getenv("STRAKE_CACHE_DIR"), size: t.getenv("STRAKE_CACHE_SIZE")}
+	return told(vendir.Main(ctx, args, vendir.Program{UserAgent: t.userAgent(), Getenv: t.getenv, Cache: func(dir string) (*cache.Store, error) {
+		return (&cacheFlags{dir: cmp.Or(dir, own.dir), size: own.size}).store()
+	}}))
 }

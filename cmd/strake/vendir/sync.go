@@ -17,7 +17,6 @@ import (
 	"github.com/cppforlife/go-cli-ui/ui"
 	"github.com/spf13/cobra"
 
-	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/vendir/source"
 	"strake.dev/strake/plugins/vendir/sync"
@@ -95,6 +94,8 @@ func (s *syncCommand) run(ctx context.Context) error {
 	synced, err := sync.New(deps).Sync(ctx, conf, sync.Options{
 		Dir: ".", Objects: sync.Objects(secrets, configMaps, nil), Events: told, Lock: lock, Lazy: s.flags.lazy,
 		Partial: partial, AnyLinks: s.flags.anyLinks, Announce: told.announce,
+		// kapp-controller has a new folder for each sync, and wants no lock file.
+		Once: s.flags.lockFile == os.DevNull,
 	})
 	if err != nil {
 		return err
@@ -201,10 +202,14 @@ func (s *syncCommand) deps() (source.Deps, error) {
 	if err != nil {
 		return source.Deps{}, err
 	}
-	store := s.Cache
 	// kapp-controller gives each App a folder of its own.
-	if dir := s.Getenv("VENDIR_CACHE_DIR"); dir != "" {
-		store = cache.Open(filepath.Join(dir, "strake"), 0)
+	dir := s.Getenv("VENDIR_CACHE_DIR")
+	if dir != "" {
+		dir = filepath.Join(dir, "strake")
+	}
+	store, err := s.Cache(dir)
+	if err != nil {
+		return source.Deps{}, err
 	}
 	return source.Deps{
 		Registry: client, UserAgent: s.UserAgent, Cache: store, GitHubToken: s.Getenv("VENDIR_GITHUB_API_TOKEN"),

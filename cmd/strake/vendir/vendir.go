@@ -17,8 +17,8 @@ import (
 
 // A Program is what the command line needs of the process that it is called in.
 type Program struct {
-	// Cache keeps what was downloaded where VENDIR_CACHE_DIR names no folder for that; nil keeps nothing.
-	Cache *cache.Store
+	// Cache opens the cache in a folder, or, with none, the user's; it may be nil.
+	Cache func(dir string) (*cache.Store, error)
 	// UserAgent names the program to servers.
 	UserAgent string
 	// Getenv reads the environment.

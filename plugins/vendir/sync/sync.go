@@ -55,6 +55,8 @@ type Options struct {
 	Partial bool
 	// AnyLinks takes symbolic links wherever they lead.
 	AnyLinks bool
+	// Once means that the folder isn't synced again, so that nothing need be known of it.
+	Once bool
 	// Announce, if not nil, is told of each content in the configuration's order before it is fetched, and
 	// whether it isn't because it is lazy.
 	Announce func(dir, path string, c vendirconf.DirectoryContents, skipped bool)
@@ -227,7 +229,7 @@ func (r *run) fetch(ctx context.Context, c *content, root *os.Root, dir string) 
 			return err
 		}
 	}
-	if local(c.source) && r.cache != nil {
+	if local(c.source) && r.cache != nil && !r.Once {
 		// What changes from here on makes a difference to the next sync.
 		var err error
 		if c.key, err = c.source.Key(ctx, r.job(c), nil); err != nil {
@@ -250,7 +252,7 @@ func (r *run) fetch(ctx context.Context, c *content, root *os.Root, dir string) 
 		return fmt.Errorf("Filtering paths in directory '%s': %w", c.conf.Path, err) //nolint:staticcheck // vendir's words
 	}
 	c.entry = resolved.LockDirectoryContents
-	if c.key == "" && r.cache != nil {
+	if c.key == "" && r.cache != nil && !r.Once {
 		// The answers that have led to this content are remembered, so that nobody is asked again. Without a
 		// key it is fetched again by the next sync.
 		c.key, _ = c.source.Key(ctx, r.job(c), nil)

@@ -55,27 +55,28 @@ func each(b *testing.B, text string, asked *atomic.Int64) {
 		}
 		b.ReportMetric(float64(asked.Load()-before)/float64(b.N), "requests/op")
 	})
-	for _, again := range []bool{true, false} {
-		name := "strake, same folder"
-		if !again {
-			name = "strake, new folder"
-		}
+	for name, how := range map[string]struct{ sameFolder, emptyCache bool }{
+		"strake, same folder": {sameFolder: true}, "strake, new folder": {}, "strake, nothing cached": {emptyCache: true},
+	} {
 		b.Run(name, func(b *testing.B) {
-			store := cache.Open(b.TempDir(), 0)
+			store := b.TempDir()
 			dir := b.TempDir()
-			if _, err := w.ours(b, syncer(b, store), dir, conf, nil, nil, vendirconf.LockConfig{}); err != nil {
+			if _, err := w.ours(b, syncer(b, cache.Open(store, 0)), dir, conf, nil, nil, vendirconf.LockConfig{}); err != nil {
 				b.Fatal(err)
 			}
 			before := asked.Load()
 			for i := 0; b.Loop(); i++ {
-				at := dir
-				if !again {
+				at, from := dir, store
+				if !how.sameFolder {
 					at = filepath.Join(dir, fmt.Sprint(i))
 					if err := os.Mkdir(at, 0o700); err != nil {
 						b.Fatal(err)
 					}
 				}
-				if _, err := w.ours(b, syncer(b, store), at, conf, nil, nil, vendirconf.LockConfig{}); err != nil {
+				if how.emptyCache {
+					from = filepath.Join(store, fmt.Sprint(i))
+				}
+				if _, err := w.ours(b, syncer(b, cache.Open(from, 0)), at, conf, nil, nil, vendirconf.LockConfig{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -23,7 +23,7 @@ func (b *board) live(now time.Time, frame, width, height int) []string {
 			if t.Detail != "" {
 				name += ": " + Line(t.Detail)
 			}
-			below = append(below, fit("  "+name, t.progress(width)+elapsed(now.Sub(t.started)), width))
+			below = append(below, fit("  "+name, t.progress(width, now.Sub(t.started))+elapsed(now.Sub(t.started)), width))
 		}
 		for _, l := range s.logs[max(0, len(s.logs)-liveLogs):] {
 			below = append(below, fit("  | "+Line(l), "", width))
@@ -36,12 +36,16 @@ func (b *board) live(now time.Time, frame, width, height int) []string {
 	return lines[:min(len(lines), height)]
 }
 
-func (t *taskState) progress(width int) string {
+// progress says how far a task is after some time, and of a transfer how fast it has been.
+func (t *taskState) progress(width int, took time.Duration) string {
 	text := progress(t.Task)
 	if text == "" {
 		return ""
 	}
 	const wide = 80
+	if t.Unit == "bytes" && took >= time.Second && width >= wide {
+		text += fmt.Sprintf(" %.1f MB/s", float64(t.Current)/1e6/took.Seconds())
+	}
 	if t.Total > 0 && width >= wide {
 		full := int(min(max(t.Current, 0), t.Total) * barWidth / t.Total)
 		text = "[" + strings.Repeat("=", full) + strings.Repeat(" ", barWidth-full) + "] " + text

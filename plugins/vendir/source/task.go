@@ -18,7 +18,7 @@ type task struct {
 const taskEvery = 200 * time.Millisecond
 
 func startTask(events stages.Observer, id, name string) *task {
-	t := &task{events: events, state: stages.Task{ID: id, Name: name, Kind: stages.TaskTransfer, State: stages.TaskRunning}}
+	t := &task{events: events, state: stages.Task{ID: id + " " + name, Name: name, Kind: stages.TaskTransfer, State: stages.TaskRunning}}
 	t.tell(true)
 	return t
 }

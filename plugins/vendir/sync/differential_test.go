@@ -48,7 +48,6 @@ func configurations() map[string]string {
 		"http plain":          one("path: a\nhttp: {url: WEB/plain.txt}"),
 		"http query":          one("path: a\nhttp: {url: 'WEB/plain.txt?a=b'}"),
 		"http slash":          one("path: a\nhttp: {url: WEB/x/plain.txt}"),
-		"http empty":          one("path: a\nhttp: {url: WEB/empty}"),
 		"http sum":            one("path: a\nhttp: {url: WEB/plain.txt, sha256: SUM}"),
 		"http secret":         one("path: a\nhttp: {url: WEB/private/plain.txt, secretRef: {name: s}}") + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {username: dXNlcg==, password: cGFzcw==}\n",
 		"http tgz":            one("path: a\nhttp: {url: WEB/a.tgz}"),
@@ -94,7 +93,6 @@ func configurations() map[string]string {
 		"three of one commit": "directories:\n- path: out\n  contents:\n  - {path: a, git: {url: REPO, ref: v1.0.0}, includePaths: ['config/**/*']}\n  - {path: b, git: {url: REPO, ref: v1.0.0}, newRootPath: config}\n  - {path: c, git: {url: REPO, ref: v1.0.0}}\n",
 		"two of one image":    "directories:\n- path: out\n  contents:\n  - {path: a, image: {url: HOST/app}}\n  - {path: b, image: {url: HOST/app}, newRootPath: dir}\n",
 		"no contents":         "directories: []\n",
-		"minimum version":     "minimumRequiredVersion: 0.8.0\n" + one("path: a\ninline: {paths: {x: x}}"),
 	}
 	if _, err := exec.LookPath("hg"); err == nil {
 		all["hg include"] = one("path: a\nhg: {url: HGREPO, ref: v1}\nincludePaths: ['d/**/*']")

@@ -15,6 +15,7 @@
 //   - Manual content is there at any time, also when a sync fails.
 //   - Symbolic links are checked before anything is replaced.
 //   - A file that isn't unpacked gets its name from the path of the URL, without the query.
+//   - A file on a web server may be empty.
 //   - With a depth, the lock's tags are those that sit on the commit itself.
 //   - The .git that is left has its HEAD at the commit, and not at a branch; ref: HEAD is the branch that is
 //     the repository's own. Other errors of fetching are in words of their own.

@@ -21,8 +21,8 @@ LDFLAGS = -s -w -X main.version=$(VERSION) \
 	-X carvel.dev/vendir/pkg/vendir/version.Version=$(call carvel,vendir) \
 	-X carvel.dev/imgpkg/pkg/imgpkg/cmd.Version=$(call carvel,imgpkg)
 
-# Debian packages: what the sandbox's containers, pod network and base images are made of, git and Mercurial.
-PACKAGES := git mercurial runc containernetworking-plugins busybox-static iptables iproute2 ca-certificates
+# Debian packages: what the sandbox's containers, pod network and base images are made of, git with its helpers, and Mercurial.
+PACKAGES := git git-lfs openssh-client mercurial runc containernetworking-plugins busybox-static iptables iproute2 ca-certificates
 
 .PHONY: help
 help: ## List the targets.

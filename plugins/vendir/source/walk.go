@@ -15,8 +15,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/bmatcuk/doublestar"
-
 	"strake.dev/strake/stages"
 	"strake.dev/strake/stages/filesum"
 )
@@ -36,7 +34,7 @@ func (s *directorySource) walker(job *stages.Job) (*walker, error) {
 	if err != nil {
 		return nil, cmp.Or(s.Check(context.Background(), job), err)
 	}
-	w := &walker{root: root, dir: realPath(s.dir(job)), include: s.IncludePaths, exclude: s.ExcludePaths, keepGit: s.f.deps.KeepGit, skip: map[string]bool{}}
+	w := &walker{root: root, dir: realPath(s.dir(job)), include: cleaned(s.IncludePaths), exclude: cleaned(s.ExcludePaths), keepGit: s.f.deps.KeepGit, skip: map[string]bool{}}
 	for _, local := range job.Local {
 		if !filepath.IsAbs(local) {
 			local = filepath.Join(job.Dir, local)
@@ -113,7 +111,7 @@ func (w *walker) list(ctx context.Context) ([]filesum.Entry, error) {
 }
 
 func (w *walker) takes(name string) bool {
-	return (len(w.include) == 0 || matchesAny(w.include, name)) && !matchesAny(w.exclude, name)
+	return (len(w.include) == 0 || matches(w.include, name)) && !matches(w.exclude, name)
 }
 
 // excludesFolder tells whether a pattern excludes all that is below a folder, which need not be
@@ -121,15 +119,7 @@ func (w *walker) takes(name string) bool {
 func (w *walker) excludesFolder(name string) bool {
 	return slices.ContainsFunc(w.exclude, func(pattern string) bool {
 		whole, ok := strings.CutSuffix(pattern, "/**")
-		return ok && matchesAny([]string{whole}, name)
-	})
-}
-
-func matchesAny(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
-		// The configuration has been checked for patterns that are in error.
-		ok, _ := doublestar.Match(path.Clean(pattern), name)
-		return ok
+		return ok && matches([]string{whole}, name)
 	})
 }
 

@@ -50,8 +50,13 @@ func (s *Store) Dir(ctx context.Context, kind, key string, mode Mode) (*Dir, err
 // time is that of the last use.
 const lockSuffix = ".lock"
 
-// Close releases the folder.
-func (d *Dir) Close() error { return d.lock.Close() }
+// Close releases the folder. Of a nil Dir, as where there is no cache, it has nothing to release.
+func (d *Dir) Close() error {
+	if d == nil {
+		return nil
+	}
+	return d.lock.Close()
+}
 
 // Remove empties the folder, which must be held exclusively.
 func (d *Dir) Remove() error {

@@ -30,12 +30,7 @@ type mirror struct {
 	held *cache.Dir
 }
 
-func (m *mirror) close() error {
-	if m.held == nil {
-		return nil
-	}
-	return m.held.Close()
-}
+func (m *mirror) close() error { return m.held.Close() }
 
 // hold locks the folder with the repository's mirrors. The mirror that it returns has no kind yet.
 func (r *Repository) hold(ctx context.Context, mode cache.Mode) (*mirror, error) {

@@ -34,12 +34,7 @@ type clone struct {
 	held *cache.Dir
 }
 
-func (c *clone) close() error {
-	if c.held == nil {
-		return nil
-	}
-	return c.held.Close()
-}
+func (c *clone) close() error { return c.held.Close() }
 
 func (c *clone) mark() string { return c.path + ".pulling" }
 

@@ -77,18 +77,15 @@ func (s *gitSource) open(ctx context.Context, job *stages.Job) (*git.Repository,
 
 // refs asks the repository for its references, once in a run.
 func (s *gitSource) refs(ctx context.Context, job *stages.Job, repo *git.Repository, patterns ...string) (git.Refs, error) {
-	secret := ""
-	if s.SecretRef != nil {
-		secret = s.SecretRef.Name
+	all := question(s.SecretRef, "git", s.address(job))
+	if refs, ok := known[git.Refs](&s.f.memo, job.Began, all); ok {
+		return refs, nil
 	}
-	question := strings.Join([]string{"git", s.address(job), secret}, "\x00")
-	if all, ok := known[git.Refs](&s.f.memo, job.Began, question); ok {
-		return all, nil
-	}
+	asked := all
 	if len(patterns) > 0 {
-		question += "\x00" + strings.Join(patterns, "\x00")
+		asked += "\x00" + strings.Join(patterns, "\x00")
 	}
-	return once(ctx, &s.f.memo, job.Began, question, func() (git.Refs, error) { return repo.Refs(ctx, patterns...) })
+	return once(ctx, &s.f.memo, job.Began, asked, func() (git.Refs, error) { return repo.Refs(ctx, patterns...) })
 }
 
 func (s *gitSource) Key(ctx context.Context, job *stages.Job, locked *schema.LockedSource) (string, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	vendirconf "carvel.dev/vendir/pkg/vendir/config"
 
@@ -59,12 +58,7 @@ func (s *hgSource) open(ctx context.Context, job *stages.Job) (*hg.Repository, e
 
 // resolve asks the repository what the reference is, once in a run.
 func (s *hgSource) resolve(ctx context.Context, job *stages.Job, repo *hg.Repository) (string, error) {
-	secret := ""
-	if s.SecretRef != nil {
-		secret = s.SecretRef.Name
-	}
-	question := strings.Join([]string{"hg", s.URL, s.Ref, secret}, "\x00")
-	return once(ctx, &s.f.memo, job.Began, question, func() (string, error) { return repo.Resolve(ctx, s.Ref) })
+	return once(ctx, &s.f.memo, job.Began, question(s.SecretRef, "hg", s.URL, s.Ref), func() (string, error) { return repo.Resolve(ctx, s.Ref) })
 }
 
 // Key is the changeset, or empty where only the history tells what the reference means.

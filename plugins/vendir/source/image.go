@@ -131,7 +131,7 @@ func (i *imageRef) resolve(ctx context.Context, job *stages.Job, c *registry.Cli
 	if err != nil {
 		return resolvedImage{}, err
 	}
-	tags, err := once(ctx, &i.f.memo, job.Began, i.question("tags", repo.Name()), func() ([]string, error) { return c.List(ctx, repo) })
+	tags, err := once(ctx, &i.f.memo, job.Began, question(i.secretRef, "tags", repo.Name()), func() ([]string, error) { return c.List(ctx, repo) })
 	if err != nil {
 		return resolvedImage{}, refused(ctx, i.text, i.secretRef, err)
 	}
@@ -163,22 +163,13 @@ func (i *imageRef) key(ctx context.Context, job *stages.Job, locked *lockedImage
 
 // digest asks what a reference points to now.
 func (i *imageRef) digest(ctx context.Context, job *stages.Job, c *registry.Client, ref name.Reference) (name.Digest, error) {
-	return once(ctx, &i.f.memo, job.Began, i.question("image", ref.Name()), func() (name.Digest, error) {
+	return once(ctx, &i.f.memo, job.Began, question(i.secretRef, "image", ref.Name()), func() (name.Digest, error) {
 		digest, err := digestOf(ctx, c, ref)
 		if err != nil {
 			err = refused(ctx, i.text, i.secretRef, err)
 		}
 		return digest, err
 	})
-}
-
-// question names something to ask a registry for, and by whom.
-func (i *imageRef) question(what, name string) string {
-	secret := ""
-	if i.secretRef != nil {
-		secret = i.secretRef.Name
-	}
-	return strings.Join([]string{what, name, secret}, "\x00")
 }
 
 // digestOf asks what a reference points to. An answer to HEAD has no words, so that a refusal is asked for again.

@@ -2,8 +2,11 @@ package source
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
+
+	"strake.dev/strake/schema"
 )
 
 // A memo holds what remotes have answered in one run, so that each is asked once however many sources want
@@ -22,16 +25,16 @@ type answer struct {
 
 // once returns what ask has answered to a question in the run that began at a time. Without such a time it
 // asks each time. An error is not remembered: whoever comes next asks again.
-func once[T any](ctx context.Context, m *memo, run time.Time, question string, ask func() (T, error)) (T, error) {
+func once[T any](ctx context.Context, m *memo, run time.Time, asked string, ask func() (T, error)) (T, error) {
 	if run.IsZero() {
 		return ask()
 	}
 	for {
-		a, mine := m.entry(run, question)
+		a, mine := m.entry(run, asked)
 		if mine {
 			a.value, a.err = ask()
 			if a.err != nil {
-				m.forget(question, a)
+				m.forget(asked, a)
 			}
 			close(a.done)
 			value, _ := a.value.(T)
@@ -47,6 +50,15 @@ func once[T any](ctx context.Context, m *memo, run time.Time, question string, a
 			return value, nil
 		}
 	}
+}
+
+// question names something that remotes are asked for with the credentials of a Secret, or with none.
+func question(ref *schema.LocalRef, parts ...string) string {
+	secret := ""
+	if ref != nil {
+		secret = ref.Name
+	}
+	return strings.Join(append(parts, secret), "\x00")
 }
 
 // known returns what was answered to a question in a run, if it was.

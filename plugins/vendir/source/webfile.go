@@ -37,7 +37,7 @@ const webNotes = "http"
 // obtain returns the file at its start, and its digest: from the cache if it is known to be what the server
 // has now and would give. The caller must close the file.
 func (f *Fetcher) obtain(ctx context.Context, job *stages.Job, w webFile) (*os.File, string, error) {
-	question := strings.Join([]string{"web", w.request.URL, w.request.Username, w.request.Password, fmt.Sprint(w.request.Header), w.want}, "\x00")
+	asked := strings.Join([]string{"web", w.request.URL, w.request.Username, w.request.Password, fmt.Sprint(w.request.Header), w.want}, "\x00")
 	download := func(to *os.File) error {
 		_, err := f.receive(ctx, job, w, to)
 		return err
@@ -49,7 +49,7 @@ func (f *Fetcher) obtain(ctx context.Context, job *stages.Job, w webFile) (*os.F
 		file, err := f.deps.Cache.Fill(ctx, w.want, download)
 		return file, w.want, w.blame(err)
 	}
-	digest, err := once(ctx, &f.memo, job.Began, question, func() (string, error) {
+	digest, err := once(ctx, &f.memo, job.Began, asked, func() (string, error) {
 		if w.want != "" {
 			return w.want, f.pinned(ctx, job, w)
 		}

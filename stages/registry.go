@@ -25,6 +25,8 @@ type Plugin struct {
 	Whole bool
 	// Config is the type of the configuration, for JSON Schemas.
 	Config reflect.Type
+	// Outputs are what its steps yield besides what every step of the stage does.
+	Outputs []Output
 	// New binds a configuration; node is nil when none is given. It has no side effects. Problems of
 	// the configuration are schema.Diagnostics.
 	New func(node *schema.Node) (Step, error)

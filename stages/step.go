@@ -33,6 +33,8 @@ type Result struct {
 	Origin Origin
 	// Images are what the images of the manifests resolved to, for the lock.
 	Images []schema.LockedImage
+	// Outputs are the values of the plugin's own outputs, by name, in the types of their examples.
+	Outputs map[string]any
 	// Skipped, if not empty, says why there was nothing to do.
 	Skipped string
 }

@@ -1,27 +1,14 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
+	"strake.dev/strake/stages/redact"
 )
-
-// A redactor removes secrets from texts: the values of every Secret that a step has asked for, also
-// in base64, and passwords in URLs.
-type redactor struct {
-	mu     sync.RWMutex
-	values []string
-	// tell is told each value once; nil for nobody.
-	tell func(value string)
-}
 
 // NewRedactor returns functions for commands without steps that have secrets: hide has a value kept out
 // of texts, and clean removes from a text all values that were hidden, as the engine does. Both are
@@ -31,78 +18,22 @@ func NewRedactor() (hide func(value []byte), clean func(text string) string) {
 	return r.add, r.clean
 }
 
-// Values shorter than minSecret are left alone: they would be found in any text.
-const minSecret = 4
-
-const redacted = "***"
-
-var urlUserinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s:@]*:[^/\s@]+@`)
+// A redactor removes secrets from texts: the values of every Secret that a step has asked for, passwords in
+// URLs, and whatever else becomes known to be secret.
+type redactor struct {
+	set redact.Set
+	// tell is told each value once; nil for nobody.
+	tell func(value string)
+}
 
 func (r *redactor) add(value []byte) {
-	text := strings.TrimSpace(string(value))
-	if len(text) < minSecret {
-		return
+	if r.set.Add(value) && r.tell != nil {
+		r.tell(strings.TrimSpace(string(value)))
 	}
-	add := []string{text, base64.StdEncoding.EncodeToString(value), base64.RawURLEncoding.EncodeToString(value)}
-	// A key file may come out line by line.
-	const minLine = 12
-	if lines := strings.Split(text, "\n"); len(lines) > 1 {
-		for _, line := range lines {
-			if line = strings.TrimSpace(line); len(line) >= minLine {
-				add = append(add, line)
-			}
-		}
-	}
-	add = append(add, leaves(value)...)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.tell != nil && !slices.Contains(r.values, text) {
-		r.tell(text)
-	}
-	r.values = append(r.values, add...)
-	// The longest first, so that a secret which contains another one leaves no rest.
-	slices.SortFunc(r.values, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
-	r.values = slices.Compact(r.values)
 }
 
-// leaves lists the strings in a value that is itself YAML, such as data values. Shorter ones than
-// minLeaf are mostly names that appear everywhere.
-func leaves(value []byte) []string {
-	const minLeaf = 8
-	var found []string
-	docs, err := schema.Parse("", value)
-	if err != nil {
-		return nil
-	}
-	var walk func(n *schema.Node)
-	walk = func(n *schema.Node) {
-		if text := n.Text(); len(text) >= minLeaf {
-			found = append(found, text)
-		}
-		for _, p := range n.Pairs() {
-			walk(p.Value)
-		}
-		for _, item := range n.Items() {
-			walk(item)
-		}
-	}
-	for _, doc := range docs {
-		walk(doc)
-	}
-	return found
-}
-
-func (r *redactor) clean(text string) string {
-	if text == "" {
-		return text
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, v := range r.values {
-		text = strings.ReplaceAll(text, v, redacted)
-	}
-	return urlUserinfo.ReplaceAllString(text, "${1}"+redacted+"@")
-}
+// clean cleans a message, which may end with what a program has printed.
+func (r *redactor) clean(text string) string { return r.set.CleanMessage(text) }
 
 // A cleanError is an error whose text holds no secret.
 type cleanError struct {
@@ -133,6 +64,9 @@ type observer struct {
 
 func (o observer) Observe(e stages.Event) {
 	e.Time, e.Step, e.Stage = time.Now(), o.step, o.stage
+	if e.Type == stages.LogLine {
+		e.Message = o.secret.set.CleanLog(e.Message)
+	}
 	e.Message, e.Error, e.Hint = o.secret.clean(e.Message), o.secret.clean(e.Error), o.secret.clean(e.Hint)
 	if e.Task != nil {
 		t := *e.Task

@@ -35,7 +35,7 @@ func (c *Client) Build(ctx context.Context, b *Build, out Output, events stages.
 	began := time.Now()
 	j := &job{client: c, build: b, out: out, hidden: &hidden{}}
 	j.events = j.hidden.observer(events)
-	j.steps = newSteps(out.Name, j.events)
+	j.steps = newSteps(out.Name, j.events, j.hidden.CleanLog)
 	result, err := j.prepareAndRun(ctx)
 	if err != nil {
 		return Result{}, j.hidden.error(err)
@@ -74,7 +74,7 @@ func (j *job) prepareAndRun(ctx context.Context) (Result, error) {
 func (j *job) prepare() error {
 	o := j.build.source.Options
 	for _, value := range secretValues(append(slices.Clone(o.CacheFrom), o.CacheTo...)...) {
-		j.hidden.add([]byte(value))
+		j.hidden.Add([]byte(value))
 	}
 	j.hidden.addPassword(j.build.source.Remote)
 	for _, c := range o.Contexts {
@@ -94,9 +94,9 @@ func (j *job) prepare() error {
 		return err
 	}
 	for _, value := range secretValues(append(slices.Clone(j.cacheFrom), j.cacheTo...)...) {
-		j.hidden.add([]byte(value))
+		j.hidden.Add([]byte(value))
 	}
-	j.session, err = j.client.attachables(o, j.out.Keychain, j.hidden.add)
+	j.session, err = j.client.attachables(o, j.out.Keychain, j.hidden.hide)
 	return err
 }
 

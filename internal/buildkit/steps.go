@@ -24,15 +24,16 @@ const (
 // stderr is BuildKit's number for standard error.
 const stderr = 2
 
-// maxLine is how much of one line of output is told, in bytes: programs that draw progress bars
-// write without end.
+// maxLine is how much of one line of output is told, in bytes: some programs write without end.
 const maxLine = 4096
 
 // steps translates what BuildKit tells of a build into events.
 type steps struct {
 	name   string
 	events stages.Observer
-	byID   map[digest.Digest]*step
+	// clean takes secrets out of lines before they are cut, which would leave a piece of one.
+	clean func(string) string
+	byID  map[digest.Digest]*step
 	// open are the tasks that were last told to be running.
 	open map[string]*stages.Task
 }
@@ -51,6 +52,8 @@ type step struct {
 type output struct {
 	// rest is what came without a line end so far.
 	rest []byte
+	// long means that the line that rest belongs to has been told already, as far as it is.
+	long bool
 	last []line
 }
 
@@ -59,8 +62,8 @@ type line struct {
 	text   string
 }
 
-func newSteps(name string, events stages.Observer) *steps {
-	return &steps{name: name, events: events, byID: map[digest.Digest]*step{}, open: map[string]*stages.Task{}}
+func newSteps(name string, events stages.Observer, clean func(string) string) *steps {
+	return &steps{name: name, events: events, clean: clean, byID: map[digest.Digest]*step{}, open: map[string]*stages.Task{}}
 }
 
 func (s *steps) of(id digest.Digest) *step {
@@ -176,22 +179,33 @@ func (s *steps) log(l *client.VertexLog) {
 		if !ok {
 			break
 		}
-		s.line(st, out, text)
-		data = rest
+		if !out.long {
+			s.line(st, out, text)
+		}
+		out.long, data = false, rest
+	}
+	if drawn := bytes.LastIndexByte(data, '\r'); len(data) > maxLine && drawn > 0 {
+		// A progress bar: what was drawn last is told from time to time.
+		if !out.long {
+			s.line(st, out, data[:drawn])
+		}
+		out.long, data = false, data[drawn:]
 	}
 	if len(data) > maxLine {
-		s.line(st, out, data)
-		data = nil
+		if !out.long {
+			s.line(st, out, data)
+		}
+		out.long, data = true, nil
 	}
 	out.rest = bytes.Clone(data)
 }
 
 func (s *steps) flush(st *step) {
 	for _, out := range st.outputs {
-		if len(out.rest) > 0 {
+		if len(out.rest) > 0 && !out.long {
 			s.line(st, out, out.rest)
-			out.rest = nil
 		}
+		out.rest, out.long = nil, false
 	}
 }
 
@@ -199,10 +213,11 @@ func (s *steps) line(st *step, out *output, data []byte) {
 	// Of a line that was drawn over with carriage returns, the last state counts.
 	data = bytes.TrimRight(data, "\r")
 	data = data[bytes.LastIndexByte(data, '\r')+1:]
-	if len(data) > maxLine {
-		data = data[:maxLine]
-	}
 	text := strings.ToValidUTF8(string(data), "�")
+	if len(text) > maxLine {
+		text = s.clean(text)
+		text = strings.ToValidUTF8(text[:min(len(text), maxLine)], "�")
+	}
 	st.lines++
 	out.last = append(out.last, line{st.lines, text})
 	if len(out.last) > keptLines {

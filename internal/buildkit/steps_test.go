@@ -29,7 +29,7 @@ func TestSteps(t *testing.T) {
 	now := time.Now()
 	run, from := digest.FromString("run"), digest.FromString("from")
 	var got events
-	s := newSteps("app", &got)
+	s := newSteps("app", &got, strings.Clone)
 	say := func(stream int, text string) *client.SolveStatus {
 		return &client.SolveStatus{Logs: []*client.VertexLog{{Vertex: run, Stream: stream, Data: []byte(text)}}}
 	}
@@ -58,7 +58,7 @@ func TestSteps(t *testing.T) {
 
 func TestLastLines(t *testing.T) {
 	var got events
-	s := newSteps("app", &got)
+	s := newSteps("app", &got, strings.Clone)
 	id := digest.FromString("x")
 	say := func(stream int, text string) {
 		s.tell(&client.SolveStatus{Logs: []*client.VertexLog{{Vertex: id, Stream: stream, Data: []byte(text + "\n")}}})
@@ -81,5 +81,31 @@ func TestLastLines(t *testing.T) {
 	say(1, strings.Repeat("x", 3*maxLine))
 	if n := len(got[len(got)-1]); n > maxLine+100 {
 		t.Errorf("a line of %d bytes was told", n)
+	}
+}
+
+// Where a long line is cut, no piece of a secret is left, nor where the daemon has cut the output.
+func TestSecretsInLongLines(t *testing.T) {
+	const secret = "0123456789abcdefghijklmnopqrstuv"
+	for before := maxLine - 2*len(secret); before < maxLine+len(secret); before++ {
+		for _, cut := range []int{0, 1, len(secret) / 2, len(secret)} {
+			var got events
+			var h hidden
+			h.Add([]byte(secret))
+			s := newSteps("app", &got, h.CleanLog)
+			text := strings.Repeat("x", before) + secret + strings.Repeat("y", 10)
+			for _, chunk := range []string{text[:before+cut], text[before+cut:], "more\nnext\n"} {
+				s.tell(&client.SolveStatus{Logs: []*client.VertexLog{{Vertex: digest.FromString("x"), Stream: 1, Data: []byte(chunk)}}})
+			}
+			if len(got) != 2 || got[1] != "log app  | next" {
+				t.Fatalf("%d before, cut at %d: %d lines", before, cut, len(got))
+			}
+			const least = 8
+			for i := range len(secret) - least {
+				if strings.Contains(h.CleanLog(got[0]), secret[i:i+least]) {
+					t.Fatalf("%d before, cut at %d: …%s", before, cut, got[0][len(got[0])-2*len(secret):])
+				}
+			}
+		}
 	}
 }

@@ -31,10 +31,10 @@ func (c *collected) Observe(e stages.Event) { *c = append(*c, e) }
 func TestHidden(t *testing.T) {
 	var events collected
 	h := &hidden{}
-	h.add([]byte("abc"))
-	h.add([]byte(" secret \n"))
-	h.add([]byte("secretest"))
-	h.add([]byte("-----BEGIN\nline of a long key\nshort\n-----END"))
+	h.Add([]byte("abc"))
+	h.Add([]byte(" secret \n"))
+	h.Add([]byte("secretest"))
+	h.Add([]byte("-----BEGIN\nline of a long key\nshort\n-----END"))
 	h.addPassword("https://user:pass-word@example.com/x")
 	h.addPassword("https://example.com/x")
 	h.addPassword("::")
@@ -43,9 +43,9 @@ func TestHidden(t *testing.T) {
 		"a secretest, secret":        "a ***, ***",
 		"key: line of a long key":    "key: ***",
 		"short":                      "short",
-		"https://user:pass-word@a/b": "https://user:***@a/b",
+		"https://user:pass-word@a/b": "https://***@a/b",
 	} {
-		if got := h.text(text); got != want {
+		if got := h.Clean(text); got != want {
 			t.Errorf("%q became %q, expected %q", text, got, want)
 		}
 	}

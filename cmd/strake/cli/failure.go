@@ -36,17 +36,17 @@ func (t *tool) printError(err error) {
 		return
 	}
 	out := t.harmless(t.err)
-	text := strings.TrimRight(render.Text(err.Error()), "\n")
+	text := strings.TrimRight(render.Text(t.secrets.CleanMessage(err.Error())), "\n")
 	if diagnostics(err) != nil {
 		fmt.Fprintln(out, text)
 		return
 	}
 	fmt.Fprintf(out, "strake: %s\n", text)
 	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(out, "  hint: %s\n", strings.ReplaceAll(render.Text(hint), "\n", "\n        "))
+		fmt.Fprintf(out, "  hint: %s\n", strings.ReplaceAll(render.Text(t.secrets.CleanMessage(hint)), "\n", "\n        "))
 	}
 	if usage, ok := errors.AsType[*usageError](err); ok {
-		fmt.Fprintf(out, "  usage: %s\n", usage.line)
+		fmt.Fprintf(out, "  usage: %s\n", t.secrets.Clean(usage.line))
 	}
 }
 

@@ -256,7 +256,9 @@ func relocate(ctx context.Context, client *registry.Client, a *artifact.Artifact
 }
 
 // warn prints a warning that no event tells of.
-func (t *tool) warn(line string) { fmt.Fprintf(t.harmless(t.err), "warning: %s\n", render.Line(line)) }
+func (t *tool) warn(line string) {
+	fmt.Fprintf(t.harmless(t.err), "warning: %s\n", render.Line(t.secrets.CleanLog(line)))
+}
 
 // say prints a line of a command's progress.
 func say(w io.Writer) func(string) {

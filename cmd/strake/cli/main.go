@@ -13,6 +13,7 @@ import (
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/plugins"
 	"strake.dev/strake/stages"
+	"strake.dev/strake/stages/redact"
 )
 
 // A Program is what differs between one strake and another.
@@ -28,7 +29,7 @@ type Program struct {
 func Main(p Program) int {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
-	t := &tool{Program: p, in: os.Stdin, out: &checked.Writer{To: os.Stdout}, err: os.Stderr, getenv: os.Getenv}
+	t := &tool{Program: p, in: os.Stdin, out: &checked.Writer{To: os.Stdout}, err: os.Stderr, getenv: os.Getenv, environ: os.Environ}
 	if n, args, ok := namesakeOf(os.Args); ok {
 		return exitCode(ctx, n.main(t, ctx, args))
 	}
@@ -49,10 +50,15 @@ type tool struct {
 	out    *checked.Writer
 	err    io.Writer
 	getenv func(string) string
+	// environ lists the environment; nil is none.
+	environ func() []string
+	// secrets are what no text may hold.
+	secrets redact.Set
 }
 
 // execute runs a command and returns the exit code.
 func (t *tool) execute(ctx context.Context, args []string) int {
+	t.learnPasswords(args)
 	err := t.call(ctx, newRootCommand(t), args)
 	if err == nil && t.out.Err != nil {
 		err = fmt.Errorf("standard output: %w", t.out.Err)

@@ -103,7 +103,7 @@ func (r *recording) end(ctx context.Context, err error, result printable) {
 		line.Result = result
 	}
 	if err != nil && !errors.Is(err, errPending) {
-		line.Error, line.Hint = err.Error(), hintOf(err)
+		line.Error, line.Hint = r.tool.secrets.CleanMessage(err.Error()), r.tool.secrets.CleanMessage(hintOf(err))
 		line.Diagnostics = report.Diagnostics(diagnostics(err))
 	}
 	r.add(line)

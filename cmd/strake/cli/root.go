@@ -46,7 +46,11 @@ func newRootCommand(t *tool) *cobra.Command {
 		// One transposition is at this distance.
 		SuggestionsMinimumDistance: 2,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return t.readEnv(cmd)
+			if err := t.readEnv(cmd); err != nil {
+				return err
+			}
+			t.learnSecrets(cmd)
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if showVersion {

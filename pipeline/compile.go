@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"strake.dev/strake/pipeline/expr"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -22,6 +23,9 @@ type Plan struct {
 
 	file     *schema.File
 	pipeline *schema.Pipeline
+	scope    scope
+	// registry is the prefix that repositories are below; empty leaves them as they are.
+	registry string
 }
 
 // A Step is one bound step of a plan.
@@ -34,6 +38,12 @@ type Step struct {
 
 	spec schema.Step
 	step stages.Step
+	// with is the configuration with the values of expressions in it.
+	with *schema.Node
+	// late tells that some of them wait for earlier steps.
+	late bool
+	// when is the step's condition; nil for none.
+	when *expr.Expr
 }
 
 // Pos is where the step stands in the file.
@@ -50,37 +60,26 @@ func (s Step) verifiesImages() bool {
 	return ok && s.Stage == stages.Verify && v.VerifiesImages()
 }
 
-// when is the stage with which the step runs, which for verifying images is that of building them.
-func (s Step) when() stages.Stage {
+// during is the stage with which the step runs, which for verifying images is that of building them.
+func (s Step) during() stages.Stage {
 	if s.verifiesImages() {
 		return stages.Build
 	}
 	return s.Stage
 }
 
-// Load reads a file, lets edits change it, and compiles it. The error is a [schema.Diagnostics] with everything that is
-// wrong with it, in the file's own form and in the configuration of plugins.
-func Load(name string, data []byte, plugins *stages.Registry, edits ...func(*schema.File) error) (*Plan, error) {
-	file, err := schema.Load(name, data)
-	if file == nil {
+// Compile binds every entry of a file's App or Pipeline to a plugin, or reports, as
+// [schema.Diagnostics], everything that is wrong with any of them. Examples stand for what a run of a Pipeline
+// is given; a [Loader] compiles what can be run.
+func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
+	known, err := examples(file)
+	if err != nil {
 		return nil, err
 	}
-	var found schema.Diagnostics
-	found.Collect(schema.Pos{File: name}, "", err)
-	for _, edit := range edits {
-		found.Collect(schema.Pos{File: name}, "", edit(file))
-	}
-	plan, err := Compile(file, plugins)
-	found.Collect(schema.Pos{File: name}, "", err)
-	if err := found.Err(); err != nil {
-		return nil, err
-	}
-	return plan, nil
+	return compile(file, plugins, known)
 }
 
-// Compile binds every entry of a file's App or Pipeline to a plugin, or reports, as
-// [schema.Diagnostics], everything that is wrong with any of them.
-func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
+func compile(file *schema.File, plugins *stages.Registry, known scope) (*Plan, error) {
 	var found schema.Diagnostics
 	pipe, err := asPipeline(file, plugins)
 	found.Collect(schema.Pos{File: file.Name}, "", err)
@@ -92,6 +91,7 @@ func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
 		},
 		file: file, pipeline: pipe,
 	}
+	plan.scope = known.with(expr.Names{nameApp: map[string]any{"name": meta.Name, "namespace": meta.Namespace}})
 	if app := file.App; app != nil {
 		if app.APIVersion == schema.KappControllerGroup {
 			plan.App.Record = meta.Name + ".app"
@@ -108,7 +108,7 @@ func Compile(file *schema.File, plugins *stages.Registry) (*Plan, error) {
 		if spec.Node() == nil {
 			continue // the file's own form is broken there, which Load has reported
 		}
-		step, err := bind(spec, plugins)
+		step, err := plan.bind(spec, plugins)
 		found.Collect(spec.Node().Pos(), spec.Node().Path(), err)
 		plan.Steps = append(plan.Steps, step)
 	}
@@ -142,7 +142,8 @@ func (p *Plan) imagesAfterBuild() {
 	}
 }
 
-func bind(spec schema.Step, plugins *stages.Registry) (Step, error) {
+// bind makes a step. On an error it has what later steps may name of it.
+func (p *Plan) bind(spec schema.Step, plugins *stages.Registry) (Step, error) {
 	stage := stages.Stage(spec.Stage)
 	plugin, ok := plugins.Named(stage, spec.Uses)
 	if !ok {
@@ -151,22 +152,37 @@ func bind(spec schema.Step, plugins *stages.Registry) (Step, error) {
 			d.Pos, d.Path = at.Pos(), at.Path()
 		}
 		d.Hint = schema.Suggest(spec.Uses, plugins.Names(stage))
-		return Step{}, d
+		return Step{Name: spec.Name, Stage: stage, spec: spec}, d
 	}
+	step := Step{Name: spec.Name, Stage: stage, Plugin: plugin, spec: spec}
 	with := spec.With
 	if with == nil {
 		// Messages about what is missing then name the step's place.
 		empty, err := schema.NewNode(map[string]any{}, spec.Node().Pos(), spec.Node().Path())
 		if err != nil {
-			return Step{}, err
+			return step, err
 		}
 		with = empty
 	}
-	step, err := plugin.New(with)
-	if err != nil {
-		return Step{}, err
+	if p.file.Pipeline == nil {
+		return step.bound(with)
 	}
-	return Step{Name: spec.Name, Stage: stage, Plugin: plugin, spec: spec, step: step}, nil
+	var found schema.Diagnostics
+	var err error
+	step.when, err = p.scope.condition(spec.Node(), spec.When, p.Steps)
+	found.Collect(spec.Node().Pos(), spec.Node().Path(), err)
+	if with, step.late, err = p.scope.replace(with, p.Steps); err == nil {
+		step, err = step.bound(with)
+	}
+	found.Collect(spec.Node().Pos(), spec.Node().Path(), err)
+	return step, found.Err()
+}
+
+// bound returns the step with a configuration.
+func (s Step) bound(with *schema.Node) (_ Step, err error) {
+	s.with = with
+	s.step, err = s.Plugin.New(with)
+	return s, err
 }
 
 // place gives every fetch step its folder: the one it asks for, the App's folder itself for a single
@@ -215,6 +231,14 @@ func (p *Plan) File() *schema.File { return p.file }
 
 // Pipeline is the explicit form of the plan, which an App was compiled to.
 func (p *Plan) Pipeline() *schema.Pipeline { return p.pipeline }
+
+// YAML prints the explicit form of the plan: the Pipeline that an App was compiled to, or else the file's own.
+func (p *Plan) YAML() ([]byte, error) {
+	if p.file.Pipeline != nil {
+		return p.file.Root().YAML()
+	}
+	return p.pipeline.YAML()
+}
 
 // asPipeline returns the Pipeline that a file's App stands for, or the file's own Pipeline. With an
 // error it holds the entries that are in order.

@@ -153,6 +153,10 @@ type run struct {
 	// provisional means that a step was only planned, so that what follows isn't final.
 	provisional bool
 	newLock     schema.Lock
+	// kept is what the lock file says of steps that were left out.
+	kept schema.Lock
+	// became is what later steps may know of those that were run, by name.
+	became map[string]any
 	// dates are those of the sources fetched so far that are from commits, by folder.
 	dates map[string]time.Time
 }
@@ -170,6 +174,9 @@ func (p *Plan) newRun(opts Options, m mode) *run {
 		found.configMaps[c.Metadata.Name] = c.Values()
 	}
 	r := &run{plan: p, opts: opts, mode: m, began: time.Now(), secret: secret, found: found, events: observer{to: opts.Observer, secret: secret}, dates: map[string]time.Time{}}
+	for _, value := range p.scope.secrets {
+		secret.add([]byte(value))
+	}
 	if opts.Target != nil {
 		r.target = opts.Target(p.App, found)
 	}
@@ -178,14 +185,19 @@ func (p *Plan) newRun(opts Options, m mode) *run {
 
 // begin tells that a run of those steps starts.
 func (r *run) begin(steps []Step) {
-	event := stages.Event{Type: stages.RunStarted, Message: r.plan.App.Namespace + "/" + r.plan.App.Name}
+	r.events.Observe(stages.Event{Type: stages.RunStarted, Message: r.plan.App.Namespace + "/" + r.plan.App.Name, Steps: planned(steps)})
+}
+
+// planned tells of steps to come.
+func planned(steps []Step) []stages.PlannedStep {
+	var all []stages.PlannedStep
 	for _, s := range steps {
 		at := s.Pos()
-		event.Steps = append(event.Steps, stages.PlannedStep{
+		all = append(all, stages.PlannedStep{
 			Name: s.Name, Stage: s.Stage, Plugin: s.Plugin.Name, File: at.File, Line: at.Line, Column: at.Column,
 		})
 	}
-	r.events.Observe(event)
+	return all
 }
 
 // conclude says in the record how the run ended.
@@ -231,7 +243,7 @@ func (r *run) selected() (before, now []Step) {
 	steps := r.plan.Steps
 	first, last := 0, len(steps)
 	if r.opts.From != "" {
-		first = slices.IndexFunc(steps, func(s Step) bool { return !s.when().Before(r.opts.From) })
+		first = slices.IndexFunc(steps, func(s Step) bool { return !s.during().Before(r.opts.From) })
 		if first < 0 {
 			first = len(steps)
 		}
@@ -239,7 +251,7 @@ func (r *run) selected() (before, now []Step) {
 	if r.opts.Until != "" {
 		last = 0
 		for i, s := range steps {
-			if !r.opts.Until.Before(s.when()) {
+			if !r.opts.Until.Before(s.during()) {
 				last = i + 1
 			}
 		}
@@ -261,6 +273,18 @@ func (r *run) steps(ctx context.Context) error {
 	}
 	before, now := r.selected()
 	for _, s := range before {
+		if s.when != nil {
+			s, skip, err := r.ready(s)
+			if err != nil {
+				return r.blame(s, err)
+			}
+			if skip != "" {
+				if err := r.leaveOut(s); err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		// What was verified once needn't be what is there now.
 		if s.Stage == stages.Verify {
 			if err := r.step(ctx, s); err != nil {
@@ -285,7 +309,7 @@ func (r *run) steps(ctx context.Context) error {
 				return err
 			}
 		}
-		if n := fetches(now[i:]); n > 1 {
+		if n := r.fetches(now[i:]); n > 1 {
 			if err := r.fetch(ctx, now[i:i+n]); err != nil {
 				return err
 			}
@@ -326,6 +350,7 @@ func (r *run) takeOver(ctx context.Context, s Step) error {
 		return stages.WithHint(fmt.Errorf("has no result in the workspace to go on from"),
 			"run without --from first, or from an earlier stage")
 	}
+	r.keep(s, StatusDone, rec.Outputs)
 	return r.adopt(s, rec)
 }
 
@@ -336,8 +361,11 @@ func (r *run) check(ctx context.Context, steps []Step) error {
 	var group errgroup.Group
 	for i, s := range steps {
 		checker, ok := s.step.(stages.Checker)
-		if !ok {
+		if !ok || s.waits() {
 			continue
+		}
+		if _, skip, err := r.ready(s); skip != "" || err != nil {
+			continue // it is left out, or fails when its turn comes
 		}
 		group.Go(func() error {
 			if err := guard(func() error { return checker.Check(ctx, r.job(s)) }); err != nil {
@@ -358,6 +386,7 @@ func (r *run) settleLock(done int) error {
 			return nil // the run ends early: the lock isn't complete
 		}
 	}
+	r.addKept()
 	r.newLock.Sort()
 	if r.lock.Enforce && len(r.opts.Move) == 0 {
 		if r.provisional {
@@ -385,7 +414,7 @@ func (r *run) job(s Step) *stages.Job {
 		Step: s.Name, App: r.plan.App, Dir: r.opts.Dir, Local: r.localFiles(), Folder: s.Folder, Began: r.began,
 		Manifests: r.manifests, Lock: r.lock, Objects: r.found, Values: r.opts.Values,
 		Target: r.target, Hide: r.secret.add, SourceDates: r.dates, Transcript: r.opts.Transcript,
-		Fetched: slices.Clone(r.newLock.Sources), Resolved: slices.Clone(r.newLock.Images), Before: r.plan.before(s), Provisional: len(r.unmade()) > 0,
+		Repositories: r.plan.registry, Fetched: slices.Clone(r.newLock.Sources), Resolved: slices.Clone(r.newLock.Images), Before: r.plan.before(s), Provisional: len(r.unmade()) > 0,
 		Origin: r.origin, Rendered: r.rendered, Limits: r.opts.Limits, Unchanged: r.opts.Unchanged, Version: "strake " + r.opts.Version,
 		Events: observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage},
 	}

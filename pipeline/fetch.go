@@ -8,10 +8,10 @@ import (
 	"strake.dev/strake/stages"
 )
 
-// fetches counts the fetch steps that steps begins with.
-func fetches(steps []Step) int {
+// fetches counts the fetch steps that steps begins with, and that can run at the same time.
+func (r *run) fetches(steps []Step) int {
 	for i, s := range steps {
-		if s.Stage != stages.Fetch {
+		if s.Stage != stages.Fetch || s.waits() {
 			return i
 		}
 	}

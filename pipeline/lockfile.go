@@ -16,8 +16,12 @@ import (
 	"strake.dev/strake/stages"
 )
 
-// LockFileFor names the lock file that belongs to an App's file: app.lock.yaml beside app.yaml.
-func LockFileFor(file string) string {
+// lockSuffix is what the names of lock files end in.
+const lockSuffix = ".lock.yaml"
+
+// LockFileFor names the lock file that belongs to an App's file: app.lock.yaml beside app.yaml, and for a target
+// app.TARGET.lock.yaml.
+func LockFileFor(file, target string) string {
 	if file == "" || file == "-" {
 		return ""
 	}
@@ -25,7 +29,10 @@ func LockFileFor(file string) string {
 	for _, ext := range []string{".yaml", ".yml"} {
 		base = strings.TrimSuffix(base, ext)
 	}
-	return base + ".lock.yaml"
+	if target != "" {
+		base += "." + target
+	}
+	return base + lockSuffix
 }
 
 func readLock(file string, enforce bool) (*stages.Lock, error) {

@@ -59,7 +59,7 @@ func TestOverlayReachesLaterTemplateStepsOnly(t *testing.T) {
 	const app = "apiVersion: strake.dev/v1alpha1\nkind: App\nmetadata: {name: a}\nspec:\n  fetch: [{write: x}]\n  template: [{decrypt: {}}, {read: {}}]\n  build: [{build: {}}]\n"
 	dir := t.TempDir()
 	for range 2 {
-		plan, err := pipeline.Load("app.yaml", []byte(app), plugins)
+		plan, err := load("app.yaml", []byte(app), plugins)
 		if err != nil {
 			t.Fatal(err)
 		}

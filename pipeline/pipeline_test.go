@@ -557,7 +557,7 @@ func TestPausedAppsDoNotRun(t *testing.T) {
 }
 
 func TestLoadReportsEverythingAtOnce(t *testing.T) {
-	_, err := pipeline.Load("app.yaml", []byte(strings.Replace(head, "web", "Web", 1)+`spec:
+	_, err := load("app.yaml", []byte(strings.Replace(head, "web", "Web", 1)+`spec:
   fetch:
   - {path: a, write: x}
   - {path: a/b, writ: x}
@@ -625,7 +625,7 @@ func TestLockFileFor(t *testing.T) {
 	for file, want := range map[string]string{
 		"app.yaml": "app.lock.yaml", "a/b.yml": "a/b.lock.yaml", "app.yaml.example": "app.yaml.example.lock.yaml", "-": "", "": "",
 	} {
-		if got := pipeline.LockFileFor(file); got != want {
+		if got := pipeline.LockFileFor(file, ""); got != want {
 			t.Errorf("%s: got %s, want %s", file, got, want)
 		}
 	}
@@ -653,4 +653,17 @@ func TestAFailedFetchEndsTheOthers(t *testing.T) {
 	if text := f.events.text(); !strings.Contains(text, "another source can't be fetched") {
 		t.Errorf("events are %s", text)
 	}
+}
+
+// load compiles a file that has one plan.
+func load(name string, data []byte, plugins *stages.Registry) (*pipeline.Plan, error) {
+	loader := &pipeline.Loader{
+		Plugins: func(schema.TargetKube) (*stages.Registry, error) { return plugins, nil },
+		Read:    func(string) ([]byte, error) { return data, nil },
+	}
+	set, err := loader.Load(name)
+	if err != nil {
+		return nil, err
+	}
+	return set.Units[0].Plan, nil
 }

@@ -55,6 +55,8 @@ type StepRecord struct {
 	SourceDate time.Time            `json:"sourceDate,omitzero"`
 	Origin     stages.Origin        `json:"origin,omitzero"`
 	Images     []schema.LockedImage `json:"images,omitempty"`
+	// Outputs are what later steps may refer to.
+	Outputs map[string]any `json:"outputs,omitempty"`
 }
 
 func (r *Record) step(name string) (StepRecord, bool) {

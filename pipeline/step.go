@@ -27,18 +27,34 @@ func (r *run) step(ctx context.Context, s Step) error {
 	events := observer{to: r.opts.Observer, secret: r.secret, step: s.Name, stage: s.Stage}
 	started := time.Now()
 	events.Observe(stages.Event{Type: stages.StepStarted, Message: s.Plugin.Name})
-	rec, err := r.perform(ctx, s)
+	s, skip, err := r.ready(s)
+	rec := StepRecord{Name: s.Name, Stage: s.Stage, Plugin: s.Plugin.Name, Folder: s.Folder, Status: StatusSkipped, Reason: skip}
+	switch {
+	case err != nil:
+	case skip != "":
+		err = r.leaveOut(s)
+	default:
+		rec, err = r.attempts(ctx, s, events)
+	}
 	rec.Seconds = time.Since(started).Seconds()
 	switch {
 	case err != nil:
-		rec.Status = StatusFailed
 		failure := r.blame(s, err)
-		events.Observe(stages.Event{Type: stages.StepFinished, Error: failure.text, Hint: stages.Hint(err), Seconds: rec.Seconds})
-		return failure
+		tolerated := s.spec.ContinueOnError && ctx.Err() == nil
+		events.Observe(stages.Event{Type: stages.StepFinished, Error: failure.text, Hint: stages.Hint(err), Tolerated: tolerated, Seconds: rec.Seconds})
+		if !tolerated {
+			return failure
+		}
+		stages.Warn(events, "the step has failed, and the run goes on without it (continueOnError)")
+		r.keep(s, StatusFailed, nil)
+		return nil
 	case rec.Status == StatusSkipped:
 		events.Observe(stages.Event{Type: stages.StepSkipped, Message: rec.Reason, Seconds: rec.Seconds})
 	default:
 		events.Observe(stages.Event{Type: stages.StepFinished, Seconds: rec.Seconds})
+	}
+	if skip == "" {
+		r.keep(s, StatusDone, rec.Outputs)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +102,7 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 	}
 	if last, ok := r.last.step(s.Name); ok && rec.Key != "" && last.Key == rec.Key && r.intact(ctx, s, last) {
 		rec.Output, rec.HasManifests, rec.Sources, rec.Images = last.Output, last.HasManifests, last.Sources, last.Images
-		rec.SourceDate, rec.Origin = last.SourceDate, last.Origin
+		rec.SourceDate, rec.Origin, rec.Outputs = last.SourceDate, last.Origin, last.Outputs
 		rec.Status, rec.Reason = StatusSkipped, unchanged
 		return rec, r.adopt(s, last)
 	}
@@ -105,8 +121,13 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		area.Sums = r.ws.sums.Below(s.Folder)
 	}
 	job.Out = area
+	told := &tally{}
+	job.Events = telling{job.Events, told}
 
 	result, changes, err := r.call(ctx, s, job)
+	for _, c := range changes {
+		told.count(c)
+	}
 	if len(changes) > 0 {
 		r.report.Changes = append(r.report.Changes, changes...)
 		tellPlanned(job.Events, changes)
@@ -123,6 +144,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		r.overlay = r.overlay.With(result.Overlay)
 	}
 	if r.provisional {
+		rec.Outputs = told.yielded(s, rec, result)
 		r.merge(rec, result.Manifests, "")
 		return rec, nil
 	}
@@ -139,6 +161,7 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		}
 		rec.Output = result.Manifests.Digest()
 	}
+	rec.Outputs = told.yielded(s, rec, result)
 	// The record forgets the step before its earlier result is touched: a run that is killed in
 	// between leaves no record of something that is half there.
 	if err := r.forget(s); err != nil {
@@ -327,7 +350,7 @@ func (r *run) key(ctx context.Context, s Step, job *stages.Job) (string, error) 
 	if err != nil || own == "" {
 		return "", err
 	}
-	config, err := s.spec.With.Value()
+	config, err := s.with.Value()
 	if err != nil {
 		return "", err
 	}

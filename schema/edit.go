@@ -96,3 +96,48 @@ func place(n, at *yaml.Node) {
 		place(c, at)
 	}
 }
+
+// Replace returns a copy in which every text is what with makes of it: plain Go data, or the same text for
+// none. Keys stay. All problems are returned, as [Diagnostics].
+func (n *Node) Replace(with func(text *Node) (any, error)) (*Node, error) {
+	var found Diagnostics
+	var walk func(n *Node) *yaml.Node
+	walk = func(n *Node) *yaml.Node {
+		switch n.yaml.Kind {
+		case yaml.ScalarNode:
+			if n.yaml.ShortTag() != "!!str" {
+				return n.yaml
+			}
+			value, err := with(n)
+			if err != nil {
+				found.Collect(n.Pos(), n.Path(), err)
+				return n.yaml
+			}
+			if value == n.yaml.Value {
+				return n.yaml
+			}
+			out, err := encode(value, n.yaml)
+			if err != nil {
+				found.Collect(n.Pos(), n.Path(), err)
+				return n.yaml
+			}
+			return out
+		case yaml.MappingNode:
+			out := *n.yaml
+			out.Content = nil
+			for i, p := range n.Pairs() {
+				out.Content = append(out.Content, n.yaml.Content[2*i], walk(p.Value))
+			}
+			return &out
+		default:
+			out := *n.yaml
+			out.Content = nil
+			for _, item := range n.Items() {
+				out.Content = append(out.Content, walk(item))
+			}
+			return &out
+		}
+	}
+	out := walk(n)
+	return n.child(out, n.path), found.Err()
+}

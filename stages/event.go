@@ -39,6 +39,8 @@ type Event struct {
 	// Error and Hint are set where a step or a run failed.
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
+	// Tolerated means that the run goes on although the step has failed.
+	Tolerated bool `json:"tolerated,omitempty"`
 	// Seconds is how long the step or the run took.
 	Seconds float64 `json:"seconds,omitempty"`
 	// Steps are those that a run is going to take, told when it starts.

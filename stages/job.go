@@ -64,6 +64,9 @@ type Job struct {
 	// Values are the values given with --set, for steps that take values: dotted key paths and YAML
 	// values as they were typed. They win over what the configuration says.
 	Values map[string]string
+	// Repositories, if not empty, is a prefix such as registry.example.com/team: what the step pushes goes below
+	// it, under the last part of the name that its configuration says.
+	Repositories string
 	// Origin tells where the manifests come from.
 	Origin Origin
 	// Rendered is the path of the file that holds the manifests, for messages; empty if there is none.

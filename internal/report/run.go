@@ -137,9 +137,9 @@ func (r *Run) Place(step string) (stages.PlannedStep, bool) {
 	return r.Planned[i], r.Planned[i].File != ""
 }
 
-// FailedStep is the step that failed; nil if none did.
+// FailedStep is the step that the run failed with; nil if there is none.
 func (r *Run) FailedStep() *Step {
-	i := slices.IndexFunc(r.Steps, func(s Step) bool { return s.Status == StatusFailed })
+	i := slices.IndexFunc(r.Steps, func(s Step) bool { return s.Status == StatusFailed && !s.Tolerated })
 	if i < 0 {
 		return nil
 	}

@@ -23,9 +23,11 @@ type Step struct {
 	Reason  string  `json:"reason,omitempty"`
 	Seconds float64 `json:"seconds"`
 	// Error and Hint say why it failed.
-	Error string    `json:"-"`
-	Hint  string    `json:"-"`
-	Began time.Time `json:"-"`
+	Error string `json:"-"`
+	Hint  string `json:"-"`
+	// Tolerated means that the run went on although it failed.
+	Tolerated bool      `json:"tolerated,omitempty"`
+	Began     time.Time `json:"-"`
 	// Ended is zero while it runs.
 	Ended time.Time `json:"-"`
 	// Tasks are the steps of builds, the waits and the other work of the step, without transfers of single
@@ -63,7 +65,7 @@ func (s *Step) observe(e stages.Event) {
 		s.Seconds, s.Ended = e.Seconds, e.Time
 		switch {
 		case e.Error != "":
-			s.Status, s.Error, s.Hint = StatusFailed, e.Error, e.Hint
+			s.Status, s.Error, s.Hint, s.Tolerated = StatusFailed, e.Error, e.Hint, e.Tolerated
 		case e.Type == stages.StepSkipped:
 			s.Status, s.Reason = StatusSkipped, e.Message
 		default:

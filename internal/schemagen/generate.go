@@ -97,6 +97,7 @@ func (g *generator) pipeline() (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.defs["PipelineSpec"].OneOf = []*jsonschema.Schema{{Required: []string{"stages"}}, {Required: []string{"apps"}}}
 	step := g.defs["Step"]
 	for _, stage := range stages.All() {
 		step.AllOf = append(step.AllOf, &jsonschema.Schema{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ var (
 	timeType     = reflect.TypeFor[time.Time]()
 	decoderType  = reflect.TypeFor[schema.NodeDecoder]()
 )
+
+// shortForms are types that a text can stand for, instead of a mapping of their fields.
+var shortForms = []reflect.Type{reflect.TypeFor[schema.EnvVar](), reflect.TypeFor[schema.AppRef]()}
 
 // A reflector describes Go types as schema.Decode reads them.
 type reflector struct {
@@ -44,6 +48,9 @@ func (r *reflector) of(t reflect.Type) (*jsonschema.Schema, error) {
 		return &jsonschema.Schema{Type: "string", Pattern: durationPattern}, nil
 	case t.Kind() == reflect.Pointer:
 		return r.of(t.Elem())
+	case slices.Contains(shortForms, t):
+		whole, err := r.define(t)
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, whole}}, err
 	case reflect.PointerTo(t).Implements(decoderType):
 		return &jsonschema.Schema{}, nil // it reads more than its type tells
 	}

@@ -163,7 +163,19 @@ func TestSchemaAgreesWithStrake(t *testing.T) {
 		"plugin of a stage":   {"pipeline", pipelineHead + "spec: {stages: [{name: a, stage: template, uses: kapp}]}", false},
 		"field of a plugin":   {"pipeline", pipelineHead + "spec: {stages: [{name: a, stage: template, uses: ytt, with: {intoNs: x}}]}", false},
 		"bad timeout":         {"pipeline", pipelineHead + "spec: {stages: [{name: a, stage: template, uses: ytt, timeout: soon}]}", false},
-		"unknown field, step": {"pipeline", pipelineHead + "spec: {stages: [{name: a, stage: template, uses: ytt, retries: 1}]}", false},
+		"unknown field, step": {"pipeline", pipelineHead + "spec: {stages: [{name: a, stage: template, uses: ytt, retry: 1}]}", false},
+		"stages and apps":     {"pipeline", pipelineHead + "spec: {apps: [app.yaml], stages: [{name: a, stage: template, uses: ytt}]}", false},
+		"all of a pipeline": {"pipeline", pipelineHead + `spec:
+  params: [{name: channel, type: string, default: edge, enum: [edge, stable]}, {name: n, type: int, default: 1}]
+  env: [HOME, {name: TOKEN, default: "", secret: true}]
+  targets:
+  - {name: staging, kube: {context: a, kubeconfig: k, namespace: s}, registry: r.io/team, values: {a: 1}}
+  - {name: prod, needs: [staging], when: "params.channel == 'stable'"}
+  maxParallel: 2
+  stages:
+  - {name: a, stage: template, uses: ytt, when: "target != ''", timeout: 1m, retries: 2, continueOnError: true}
+  - {name: b, stage: template, uses: ytt, with: {paths: ["${{ steps.a.outputs.digest }}"]}}
+`, true},
 		"no name of the step": {"pipeline", pipelineHead + "spec: {stages: [{stage: template, uses: ytt}]}", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (t *tool) runAsApp(ctx context.Context, s *session, o *runOptions) error {
 	status := &render.AppStatus{ObservedGeneration: app.Metadata.Generation}
 	transcript := &stages.Transcript{}
 	s.opts.Transcript, s.also = transcript, status
-	report, _, err := t.runSteps(ctx, s, &o.engineFlags, nil)
+	reports, _, err := t.runSteps(ctx, s, &o.engineFlags, nil)
 	switch idle := (*pipeline.IdleError)(nil); {
 	case errors.As(err, &idle):
 		status.FriendlyDescription = "Canceled/paused"
@@ -32,7 +32,7 @@ func (t *tool) runAsApp(ctx context.Context, s *session, o *runOptions) error {
 		status.Conclude("")
 	}
 	if status.Fetch != nil && status.Fetch.Error == "" {
-		text, lockErr := locked(report)
+		text, lockErr := locked(reports[0])
 		if lockErr != nil {
 			return errors.Join(err, lockErr)
 		}

@@ -93,10 +93,11 @@ func (t *tool) renderApp(cmd *cobra.Command, o *artifactPushOptions, events *ren
 		return nil, err
 	}
 	s.opts.Until = stages.Build
-	report, _, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
+	reports, _, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
 	if err != nil {
 		return nil, err
 	}
+	report := reports[0]
 	o.rendered = &renderedApp{s.plan, report}
 	p.Images = report.Images
 	if p.Source == "" && p.Revision == "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/pipeline"
 	"strake.dev/strake/plugins/kbld"
 	"strake.dev/strake/stages"
 )
@@ -64,11 +65,11 @@ func (t *tool) build(cmd *cobra.Command, o *buildFlags) error {
 			return nil, err
 		}
 		o.images = &kbld.Record{}
-		s, err := t.openRun(cmd, &o.runFlags)
+		s, err := t.openRuns(cmd, &o.runFlags)
 		if err != nil {
 			return nil, err
 		}
-		s.opts.Until = stages.Build
+		s.configure(func(opts *pipeline.Options) { opts.Until = stages.Build })
 		_, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
 		if err == nil {
 			err = o.outputs.write(o.images)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/pipeline"
 	"strake.dev/strake/stages"
 )
 
@@ -70,15 +71,17 @@ func (f *inventoryFlags) named(cmd *cobra.Command, args []string, file *engineFl
 
 func (t *tool) delete(ctx context.Context, o *engineFlags) error {
 	return t.conclude(ctx, "delete", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.open(ctx, o)
+		s, err := t.openAll(ctx, o, nil)
 		if err != nil {
 			return nil, err
 		}
-		summary, err := t.work(ctx, s, o, events, s.plan.Delete)
+		summary, err := t.work(ctx, s, o, events, func(ctx context.Context, opts pipeline.Options) error {
+			return s.each(ctx, opts, func(ctx context.Context, u *unit, opts pipeline.Options) error { return u.Plan.Delete(ctx, opts) })
+		})
 		if err != nil {
 			return nil, err
 		}
-		return &deleteResult{App: s.plan.App.Namespace + "/" + s.plan.App.Name, Changes: summary.Changes}, nil
+		return &deleteResult{App: s.name(), Changes: summary.Changes}, nil
 	})
 }
 

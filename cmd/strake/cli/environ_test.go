@@ -15,6 +15,9 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_FILE":                  {"file", "x.yaml", "x.yaml"},
 	"STRAKE_WORKSPACE":             {"workspace", "/w", "/w"},
 	"STRAKE_LOCK_FILE":             {"lock-file", "l.yaml", "l.yaml"},
+	"STRAKE_TARGETS":               {"target", "a,b", "[a,b]"},
+	"STRAKE_APPS":                  {"app", "a,b", "[a,b]"},
+	"STRAKE_VALUES":                {"values", "a.yml,b.yml", "[a.yml,b.yml]"},
 	"STRAKE_LOCKED":                {"locked", "true", "true"},
 	"STRAKE_OUTPUT":                {"output", "json", "json"},
 	"STRAKE_PROGRESS":              {"progress", "plain", "plain"},
@@ -61,7 +64,7 @@ func TestEnvironment(t *testing.T) {
 			}}
 			cmd := find(t, newRootCommand(tool), name)
 			flag := cmd.Flags().Lookup(v.flag)
-			if flag == nil || name == "validate" && v.flag == "file" || (name == "artifact pull" || name == "report") && v.flag == "output" {
+			if flag == nil || name == "artifact push" && v.flag == "app" || name == "validate" && v.flag == "file" || (name == "artifact pull" || name == "report") && v.flag == "output" {
 				continue
 			}
 			seen[variable] = true

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"strake.dev/strake/pipeline"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -102,11 +103,47 @@ func names(all []stages.Stage) []string {
 	return names
 }
 
-// valueFlags are values for templates.
-type valueFlags struct{ set []string }
+// valueFlags are values for templates and parameters.
+type valueFlags struct{ set, files []string }
 
 func (f *valueFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a value of the templates: `KEY=VALUE`, with a dotted KEY and a YAML VALUE (repeatable)")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a value of the templates: `KEY=VALUE`, with a dotted KEY and a YAML VALUE, or a parameter of a Pipeline (repeatable)")
+	cmd.Flags().StringArrayVar(&f.files, "values", nil, "YAML `FILE` with values of the templates and parameters of a Pipeline; later ones win, and --set over all (repeatable)")
+	fromEnv(cmd.Flags(), "values", "STRAKE_VALUES")
+	_ = cmd.MarkFlagFilename("values", "yaml", "yml") // the flag exists
+}
+
+// given adds what the flags give to a loader; set is what --set gives.
+func (f *valueFlags) given(l *pipeline.Loader, set map[string]string) error {
+	l.Set = set
+	var found schema.Diagnostics
+	for _, name := range f.files {
+		data, err := l.Read(name)
+		if err != nil {
+			found.Collect(schema.Pos{File: name}, "", err)
+			continue
+		}
+		docs, err := schema.Parse(name, data)
+		found.Collect(schema.Pos{File: name}, "", err)
+		for _, doc := range docs {
+			if !doc.IsMapping() {
+				found = append(found, doc.Errorf("expected a mapping of values"))
+				continue
+			}
+			l.Files = append(l.Files, doc)
+		}
+	}
+	return found.Err()
+}
+
+// unitFlags choose among the runs that a Pipeline with targets or Apps makes.
+type unitFlags struct{ targets, apps []string }
+
+func (f *unitFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.targets, "target", nil, "run for this target of a Pipeline: `NAME` (repeatable; default: all whose conditions hold)")
+	fromEnv(cmd.Flags(), "target", "STRAKE_TARGETS")
+	cmd.Flags().StringArrayVar(&f.apps, "app", nil, "run this App of a Pipeline: `NAME` (repeatable; default: all)")
+	fromEnv(cmd.Flags(), "app", "STRAKE_APPS")
 }
 
 func (f *valueFlags) values(cmd *cobra.Command) (map[string]string, error) {

@@ -58,16 +58,25 @@ func (t *tool) lockUpdate(cmd *cobra.Command, o *runFlags, only []string) error 
 		return usagef(cmd, "--locked keeps the lock file as it is, and update changes it")
 	}
 	return t.conclude(cmd.Context(), "lock update", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.openRun(cmd, o)
+		s, err := t.openRuns(cmd, o)
 		if err != nil {
 			return nil, err
 		}
-		if s.opts.LockFile == "" {
+		if len(only) > 0 {
+			if err := s.single(); err != nil {
+				return nil, err
+			}
+		}
+		if s.plan != nil && s.opts.LockFile == "" {
 			return nil, stages.WithHint(errors.New("a file from standard input has no lock file"), "name one with --lock-file")
 		}
-		s.opts.Until, s.opts.Move = stages.Build, only
-		report, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
-		return &lockUpdateResult{runResult: run, Moves: report.Moves}, withKnownEntries(err)
+		s.configure(func(opts *pipeline.Options) { opts.Until, opts.Move = stages.Build, only })
+		reports, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
+		result := &lockUpdateResult{runResult: run}
+		for _, r := range reports {
+			result.Moves = append(result.Moves, r.Moves...)
+		}
+		return result, withKnownEntries(err)
 	})
 }
 
@@ -96,7 +105,9 @@ func (r *lockUpdateResult) print(w io.Writer) {
 	for _, m := range r.Moves {
 		fmt.Fprintf(w, "%s: %s -> %s\n", render.Line(m.Entry), cmp.Or(short(m.From), "(new)"), cmp.Or(short(m.To), "(gone)"))
 	}
-	r.printLock(w)
+	for _, l := range r.locks() {
+		l.print(w)
+	}
 	fmt.Fprintf(w, "done in %s\n", render.Seconds(time.Duration(r.Seconds*float64(time.Second))))
 }
 

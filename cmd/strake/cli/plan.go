@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -68,27 +69,26 @@ func (t *tool) plan(cmd *cobra.Command, o *planOptions) error {
 		if err != nil {
 			return nil, err
 		}
-		s, err := t.openRun(cmd, &o.runFlags)
+		s, err := t.openRuns(cmd, &o.runFlags)
 		if err != nil {
 			return nil, err
 		}
-		s.opts.From, s.opts.Until = o.stages()
-		s.opts.Limits = o.limits()
-		preview := s.plan.Preview
 		if o.out != "" {
-			preview = s.plan.Save
+			if err := s.single(); err != nil {
+				return nil, err
+			}
 		}
-		var report *pipeline.Report
-		_, err = t.work(cmd.Context(), s, &o.engineFlags, events, func(ctx context.Context, opts pipeline.Options) (err error) {
-			report, err = preview(ctx, opts)
-			return err
+		s.configure(func(opts *pipeline.Options) {
+			opts.From, opts.Until = o.stages()
+			opts.Limits = o.limits()
 		})
+		reports, err := t.preview(cmd.Context(), s, o, events)
 		if err != nil {
 			return nil, err
 		}
-		result := newPlanResult(s, report.Changes, o.diff)
+		result := newPlanResult(s, reports, o.diff)
 		if o.out != "" {
-			if err := t.savePlan(s, report, o.out, signer); err != nil {
+			if err := t.savePlan(s, reports[s.units[0]], o.out, signer); err != nil {
 				return nil, err
 			}
 			result.Saved = &savedResult{File: o.out, Signed: signer != nil}
@@ -100,12 +100,35 @@ func (t *tool) plan(cmd *cobra.Command, o *planOptions) error {
 	})
 }
 
+// preview finds what a run of each plan would change.
+func (t *tool) preview(ctx context.Context, s *session, o *planOptions, events *render.JSON) (map[*unit]*pipeline.Report, error) {
+	reports := map[*unit]*pipeline.Report{}
+	if len(s.units) == 0 {
+		return reports, nil
+	}
+	var mu sync.Mutex
+	_, err := t.work(ctx, s, &o.engineFlags, events, func(ctx context.Context, opts pipeline.Options) error {
+		return s.each(ctx, opts, func(ctx context.Context, u *unit, opts pipeline.Options) error {
+			preview := u.Plan.Preview
+			if o.out != "" {
+				preview = u.Plan.Save
+			}
+			report, err := preview(ctx, opts)
+			mu.Lock()
+			defer mu.Unlock()
+			reports[u] = report
+			return err
+		})
+	})
+	return reports, err
+}
+
 func (t *tool) printPipeline(ctx context.Context, o *planOptions) error {
 	s, err := t.open(ctx, &o.engineFlags)
 	if err != nil {
 		return err
 	}
-	text, err := s.plan.Pipeline().YAML()
+	text, err := s.plan.YAML()
 	if err != nil {
 		return err
 	}
@@ -120,6 +143,9 @@ type planResult struct {
 	Pending bool            `json:"pending"`
 	Counts  map[string]int  `json:"counts"`
 	Changes []stages.Change `json:"changes"`
+	// Runs are those that a Pipeline with targets or Apps makes, in their order, and LeftOut is what isn't run.
+	Runs    []plannedRun    `json:"runs,omitempty"`
+	LeftOut []pipeline.Left `json:"leftOut,omitempty"`
 	// Saved is the file of the plan, if it was saved.
 	Saved *savedResult `json:"saved,omitempty"`
 }
@@ -129,16 +155,32 @@ type savedResult struct {
 	Signed bool   `json:"signed"`
 }
 
-func newPlanResult(s *session, changes []stages.Change, diff bool) *planResult {
-	r := &planResult{
-		App: s.plan.App.Namespace + "/" + s.plan.App.Name, Counts: render.Counts(changes),
-		Changes: append([]stages.Change{}, changes...),
+// A plannedRun is what one of the runs of a Pipeline would change.
+type plannedRun struct {
+	Name    string          `json:"name"`
+	Changes []stages.Change `json:"changes"`
+}
+
+func newPlanResult(s *session, reports map[*unit]*pipeline.Report, diff bool) *planResult {
+	r := &planResult{App: s.name(), LeftOut: s.set.Left, Changes: []stages.Change{}}
+	for _, u := range s.units {
+		r.Changes = append(r.Changes, reports[u].Changes...)
 	}
+	r.Counts = render.Counts(r.Changes)
 	for i, c := range r.Changes {
 		r.Pending = r.Pending || render.Pending(c.Op)
 		if !diff {
 			r.Changes[i].Diff = ""
 		}
+	}
+	if s.plan != nil {
+		return r
+	}
+	at := 0
+	for _, u := range s.units {
+		n := len(reports[u].Changes)
+		r.Runs = append(r.Runs, plannedRun{Name: u.Name, Changes: r.Changes[at : at+n]})
+		at += n
 	}
 	return r
 }
@@ -155,7 +197,21 @@ func (r *planResult) print(w io.Writer) {
 }
 
 func (r *planResult) printChanges(w io.Writer) {
-	for _, c := range r.Changes {
+	for _, left := range r.LeftOut {
+		fmt.Fprintf(w, "left out: %s (%s)\n", render.Line(left.Name), render.Line(left.Reason))
+	}
+	if r.Runs == nil {
+		printPlanned(w, r.Changes)
+	}
+	for _, run := range r.Runs {
+		fmt.Fprintf(w, "%s:\n", render.Line(run.Name))
+		printPlanned(w, run.Changes)
+	}
+	r.printCounts(w)
+}
+
+func printPlanned(w io.Writer, changes []stages.Change) {
+	for _, c := range changes {
 		fmt.Fprintf(w, "%-6s  %s", c.Op, render.Object(c))
 		if c.Reason != "" {
 			fmt.Fprintf(w, ": %s", render.Line(c.Reason))
@@ -168,6 +224,9 @@ func (r *planResult) printChanges(w io.Writer) {
 			fmt.Fprintf(w, "        %s\n", strings.TrimRight(line, "\n"))
 		}
 	}
+}
+
+func (r *planResult) printCounts(w io.Writer) {
 	if !r.Pending {
 		fmt.Fprintf(w, "plan: nothing would be built, pushed or applied: %s is up to date\n", r.App)
 		return

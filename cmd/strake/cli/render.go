@@ -46,11 +46,11 @@ func (t *tool) render(cmd *cobra.Command, o *renderOptions) error {
 		if s.opts.Until == "" {
 			s.opts.Until = stages.Build
 		}
-		report, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
+		reports, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
 		if err != nil {
 			return nil, err
 		}
-		return &renderResult{runResult: run, Manifests: string(report.Manifests)}, nil
+		return &renderResult{runResult: run, Manifests: string(reports[0].Manifests)}, nil
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
+	"strake.dev/strake/pipeline"
 	"strake.dev/strake/stages"
 )
 
@@ -22,12 +23,16 @@ func newRunCommand(t *tool) *cobra.Command {
 not done again. References are resolved and written to the lock file before
 anything is deployed.
 
+A Pipeline with targets or several Apps is run for each of them, one after the
+other or as many at a time as its maxParallel says; --target and --app choose.
+
 With --output app, print the App with the status that kapp-controller would have
 written after doing the same, also when a step has failed.`,
 		Example: `  strake run
   strake run -f app.yaml --set replicas=3
   strake run -f app.yaml --locked --timeout 15m
-  strake run -f app.yaml --until build`,
+  strake run -f app.yaml --until build
+  strake run -f release.yaml --target staging --set channel=stable`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd, &opts) },
 	}
@@ -43,13 +48,18 @@ func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
 		return err
 	}
 	return t.conclude(cmd.Context(), "run", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.openRun(cmd, &o.runFlags)
+		s, err := t.openRuns(cmd, &o.runFlags)
 		if err != nil {
 			return nil, err
 		}
-		s.opts.From, s.opts.Until = o.stages()
-		s.opts.Limits = o.limits()
+		s.configure(func(opts *pipeline.Options) {
+			opts.From, opts.Until = o.stages()
+			opts.Limits = o.limits()
+		})
 		if o.format.value == formatApp {
+			if err := s.single(); err != nil {
+				return nil, err
+			}
 			return nil, t.runAsApp(cmd.Context(), s, o)
 		}
 		_, result, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"strake.dev/strake/internal/render"
@@ -23,6 +25,9 @@ type runResult struct {
 	Images    []stages.Image  `json:"images,omitempty"`
 	Changes   []stages.Change `json:"changes,omitempty"`
 	Lock      *lockResult     `json:"lock,omitempty"`
+	// Locks are those of a Pipeline with several runs, and LeftOut is what of it isn't run.
+	Locks   []lockResult    `json:"locks,omitempty"`
+	LeftOut []pipeline.Left `json:"leftOut,omitempty"`
 	// UpToDate tells that nothing was built, pushed or applied, because nothing had to be.
 	UpToDate bool    `json:"upToDate"`
 	Seconds  float64 `json:"seconds"`
@@ -36,25 +41,35 @@ type lockResult struct {
 	Written bool `json:"written"`
 }
 
-// runSteps runs a session's steps.
-func (t *tool) runSteps(ctx context.Context, s *session, f *engineFlags, events *render.JSON) (*pipeline.Report, *runResult, error) {
-	var ran *pipeline.Report
-	summary, err := t.work(ctx, s, f, events, func(ctx context.Context, opts pipeline.Options) (err error) {
-		ran, err = s.plan.Run(ctx, opts)
-		return err
-	})
-	r := &runResult{
-		App: s.plan.App.Namespace + "/" + s.plan.App.Name, Workspace: s.opts.Workspace,
-		Steps: summary.Steps, Images: summary.Images, Changes: summary.Changes,
-		Seconds: summary.Seconds, failed: err != nil,
+// runSteps runs a session's steps, and returns a report for each of its plans that was run.
+func (t *tool) runSteps(ctx context.Context, s *session, f *engineFlags, events *render.JSON) ([]*pipeline.Report, *runResult, error) {
+	r := &runResult{App: s.name(), Workspace: s.opts.Workspace, LeftOut: s.set.Left}
+	if len(s.units) == 0 {
+		return nil, r, nil
 	}
-	if s.opts.LockFile != "" {
-		r.Lock = &lockResult{File: s.opts.LockFile, Written: ran.LockChanged}
+	var mu sync.Mutex
+	var reports []*pipeline.Report
+	summary, err := t.work(ctx, s, f, events, func(ctx context.Context, opts pipeline.Options) error {
+		return s.each(ctx, opts, func(ctx context.Context, u *unit, opts pipeline.Options) error {
+			ran, err := u.Plan.Run(ctx, opts)
+			mu.Lock()
+			defer mu.Unlock()
+			reports = append(reports, ran)
+			if opts.LockFile != "" {
+				r.Locks = append(r.Locks, lockResult{File: opts.LockFile, Written: ran.LockChanged})
+			}
+			return err
+		})
+	})
+	r.Steps, r.Images, r.Changes, r.Seconds, r.failed = summary.Steps, summary.Images, summary.Changes, summary.Seconds, err != nil
+	slices.SortFunc(r.Locks, func(a, b lockResult) int { return cmp.Compare(a.File, b.File) })
+	if s.plan != nil && len(r.Locks) > 0 {
+		r.Lock, r.Locks = &r.Locks[0], nil
 	}
 	built := slices.ContainsFunc(r.Images, func(i stages.Image) bool { return i.Action == stages.ImageBuilt })
 	changed := slices.ContainsFunc(r.Changes, func(c stages.Change) bool { return render.Pending(c.Op) })
 	r.UpToDate = err == nil && !built && !changed && r.did(stages.Build, stages.Deploy)
-	return ran, r, err
+	return reports, r, err
 }
 
 // did tells whether the run had steps of any of the stages.
@@ -67,10 +82,19 @@ func (r *runResult) print(w io.Writer) {
 		return
 	}
 	took := render.Seconds(time.Duration(r.Seconds * float64(time.Second)))
+	for _, left := range r.LeftOut {
+		fmt.Fprintf(w, "left out: %s (%s)\n", render.Line(left.Name), render.Line(left.Reason))
+	}
+	if r.Steps == nil && len(r.LeftOut) > 0 {
+		fmt.Fprintln(w, "nothing to run")
+		return
+	}
 	if r.UpToDate {
 		fmt.Fprintf(w, "nothing was built, pushed or applied: %s is up to date (%s)\n", r.App, took)
-		if r.Lock != nil && r.Lock.Written {
-			r.printLock(w)
+		for _, l := range r.locks() {
+			if l.Written {
+				l.print(w)
+			}
 		}
 		return
 	}
@@ -78,19 +102,26 @@ func (r *runResult) print(w io.Writer) {
 	if r.did(stages.Deploy) {
 		fmt.Fprintf(w, "deploy: %s\n", applied(r.Changes))
 	}
-	r.printLock(w)
+	for _, l := range r.locks() {
+		l.print(w)
+	}
 	fmt.Fprintf(w, "done in %s\n", took)
 }
 
-func (r *runResult) printLock(w io.Writer) {
-	if r.Lock == nil {
-		return
+// locks are all lock files of the run.
+func (r *runResult) locks() []lockResult {
+	if r.Lock != nil {
+		return []lockResult{*r.Lock}
 	}
+	return r.Locks
+}
+
+func (l lockResult) print(w io.Writer) {
 	state := "unchanged"
-	if r.Lock.Written {
+	if l.Written {
 		state = "written"
 	}
-	fmt.Fprintf(w, "lock: %s %s\n", r.Lock.File, state)
+	fmt.Fprintf(w, "lock: %s %s\n", l.File, state)
 }
 
 func printImages(w io.Writer, all []stages.Image) {

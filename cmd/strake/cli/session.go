@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +18,7 @@ import (
 	"strake.dev/strake/internal/report"
 	"strake.dev/strake/internal/report/github"
 	"strake.dev/strake/pipeline"
+	"strake.dev/strake/plugins"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
@@ -21,6 +26,7 @@ import (
 // engineFlags are those of all commands that compile a file and do something with its steps.
 type engineFlags struct {
 	fileFlags
+	unitFlags
 	remoteFlags
 	outputFlags
 	timeoutFlag
@@ -30,6 +36,7 @@ type engineFlags struct {
 
 func (f *engineFlags) add(cmd *cobra.Command, formats ...string) {
 	f.fileFlags.add(cmd)
+	f.unitFlags.add(cmd)
 	f.outputFlags.add(cmd, formats...)
 	f.timeoutFlag.add(cmd)
 	f.remoteFlags.add(cmd.Flags())
@@ -55,14 +62,57 @@ func (f *runFlags) add(cmd *cobra.Command, formats ...string) {
 type session struct {
 	// file is the name of the file.
 	file string
-	plan *pipeline.Plan
+	// set is what the file compiles to; units are its plans, and plan is the only one.
+	set   *pipeline.Set
+	units []*unit
+	plan  *pipeline.Plan
+	// opts are those of the only plan. Of several, they have only the workspace of the whole.
 	opts pipeline.Options
 	// also, if not nil, is told what happens as well.
 	also stages.Observer
 }
 
-// open reads and compiles the file that the flags name. It has no side effects.
+// A unit is one plan of a session, and how it is run.
+type unit struct {
+	*pipeline.Unit
+	opts pipeline.Options
+}
+
+// open reads and compiles the file that the flags name, which has to have one plan. It has no side effects.
 func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
+	s, err := t.openAll(ctx, f, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.single()
+}
+
+// single returns an error if the session has several plans, or none.
+func (s *session) single() error {
+	if s.plan != nil {
+		return nil
+	}
+	var names []string
+	for _, u := range s.units {
+		names = append(names, u.Name)
+	}
+	if len(names) == 0 {
+		return s.nothing()
+	}
+	return stages.WithHint(fmt.Errorf("%s makes %d runs, and this is for one", s.file, len(names)), "choose one with --target and --app: %s", strings.Join(names, ", "))
+}
+
+// nothing is why a session has no plan.
+func (s *session) nothing() error {
+	var reasons []string
+	for _, left := range s.set.Left {
+		reasons = append(reasons, left.Name+": "+left.Reason)
+	}
+	return &pipeline.IdleError{Reason: strings.Join(reasons, "; ")}
+}
+
+// openAll is open for a file with any number of plans.
+func (t *tool) openAll(ctx context.Context, f *engineFlags, give func(*pipeline.Loader) error) (*session, error) {
 	name, err := f.name()
 	if err != nil {
 		return nil, err
@@ -71,18 +121,65 @@ func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	var edits []func(*schema.File) error
+	clusters := map[schema.TargetKube]plugins.Deps{{}: deps}
+	loader := t.loader(ctx, func(kube schema.TargetKube) (*stages.Registry, error) {
+		kube.Namespace = "" // it is the same cluster
+		if _, known := clusters[kube]; !known {
+			deps, err := f.at(kube).deps(t.userAgent())
+			if err != nil {
+				return nil, err
+			}
+			clusters[kube] = deps
+		}
+		return stages.NewRegistry(t.Plugins(clusters[kube])...), nil
+	})
+	loader.Targets, loader.Apps = f.targets, f.apps
 	if f.local {
-		edits = append(edits, fetchLocally)
+		loader.Edits = append(loader.Edits, fetchLocally)
 	}
-	plan, err := t.load(ctx, name, stages.NewRegistry(t.Plugins(deps)...), edits...)
+	if give != nil {
+		if err := give(loader); err != nil {
+			return nil, err
+		}
+	}
+	set, err := loader.Load(name)
 	if err != nil {
-		return nil, err
+		return nil, withKnownUnits(err)
 	}
-	return &session{file: name, plan: plan, opts: pipeline.Options{
-		Version: t.version(), Dir: folder(name), Cluster: deps.Cluster.Objects(plan.App.Namespace),
-		Target: deps.Cluster.Target,
-	}}, nil
+	s := &session{file: name, set: set}
+	for _, u := range set.Units {
+		kube := u.Kube
+		kube.Namespace = ""
+		cluster := clusters[kube].Cluster
+		s.units = append(s.units, &unit{u, pipeline.Options{
+			Version: t.version(), Dir: folder(u.File), Cluster: cluster.Objects(u.Plan.App.Namespace),
+			Target: cluster.Target, Values: u.Values,
+		}})
+	}
+	if len(s.units) == 1 {
+		s.plan, s.opts = s.units[0].Plan, s.units[0].opts
+	}
+	return s, nil
+}
+
+// at returns the flags for a target's cluster.
+func (f *remoteFlags) at(kube schema.TargetKube) *remoteFlags {
+	other := *f
+	other.kubeconfig = cmp.Or(kube.Kubeconfig, f.kubeconfig)
+	other.context = cmp.Or(kube.Context, f.context)
+	return &other
+}
+
+// withKnownUnits adds to an error about an unknown target or App which ones there are.
+func withKnownUnits(err error) error {
+	unknown, ok := errors.AsType[*pipeline.UnknownUnitError](err)
+	if !ok {
+		return err
+	}
+	if len(unknown.Known) == 0 {
+		return stages.WithHint(err, "the file has none to choose from")
+	}
+	return stages.WithHint(err, "%s", schema.Suggest(unknown.Name, unknown.Known))
 }
 
 // fetchLocally counts the folders from the working directory, as kctrl does.
@@ -94,28 +191,84 @@ func fetchLocally(f *schema.File) error {
 	return f.FetchLocally(dir)
 }
 
-// openRun is open with what running steps needs.
-func (t *tool) openRun(cmd *cobra.Command, f *runFlags) (*session, error) {
+// openRuns is openAll with what running steps needs.
+func (t *tool) openRuns(cmd *cobra.Command, f *runFlags) (*session, error) {
 	values, err := f.values(cmd)
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.open(cmd.Context(), &f.engineFlags)
+	s, err := t.openAll(cmd.Context(), &f.engineFlags, func(l *pipeline.Loader) error { return f.given(l, values) })
 	if err != nil {
 		return nil, err
 	}
-	s.opts.Values, s.opts.Locked, s.opts.LockFile = values, f.locked, f.lockFor(s.file)
-	s.opts.Workspace, err = f.folder(s.file, s.plan.App.Name)
+	if f.lockFile != "" && len(s.units) > 1 {
+		return nil, stages.WithHint(s.single(), "--lock-file names the lock file of one run: choose it with --target and --app")
+	}
+	for _, u := range s.units {
+		u.opts.Locked, u.opts.LockFile = f.locked, f.lockFor(u.Unit)
+		if u.opts.Workspace, err = f.unitFolder(u.Unit); err != nil {
+			return nil, err
+		}
+	}
+	if s.plan != nil {
+		s.opts = s.units[0].opts
+		return s, nil
+	}
+	_, name, _ := strings.Cut(s.set.Name, "/")
+	s.opts.Workspace, err = f.folder(s.file, name)
 	return s, err
 }
 
-// steps are the names of the plan's steps.
+// openRun is openRuns for a file that has to have one plan.
+func (t *tool) openRun(cmd *cobra.Command, f *runFlags) (*session, error) {
+	s, err := t.openRuns(cmd, f)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.single()
+}
+
+// configure changes the options of all plans.
+func (s *session) configure(change func(*pipeline.Options)) {
+	change(&s.opts)
+	for _, u := range s.units {
+		change(&u.opts)
+	}
+}
+
+// name is that of the App or Pipeline.
+func (s *session) name() string {
+	if s.plan != nil {
+		return s.plan.App.Namespace + "/" + s.plan.App.Name
+	}
+	return s.set.Name
+}
+
+// steps are the names of the plans' steps.
 func (s *session) steps() []string {
+	steps := s.set.Steps
+	if s.plan != nil {
+		steps = func() []pipeline.Step { return s.plan.Steps }
+	}
 	var names []string
-	for _, step := range s.plan.Steps {
+	for _, step := range steps() {
 		names = append(names, step.Name)
 	}
 	return names
+}
+
+// each calls do for every plan with its options. Several run as one, in which the names of steps tell whose they
+// are.
+func (s *session) each(ctx context.Context, opts pipeline.Options, do func(context.Context, *unit, pipeline.Options) error) error {
+	if s.plan != nil {
+		return do(ctx, s.units[0], opts)
+	}
+	return s.set.Run(ctx, opts.Observer, func(ctx context.Context, pu *pipeline.Unit, to stages.Observer) error {
+		u := s.units[slices.Index(s.set.Units, pu)]
+		own := u.opts
+		own.Observer, own.Secret = to, opts.Secret
+		return do(ctx, u, own)
+	})
 }
 
 // work calls do with the session's options, lets the display show what happens, and returns what the

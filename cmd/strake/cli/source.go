@@ -63,16 +63,22 @@ func (f *fileFlags) name() (string, error) {
 	return "", stages.WithHint(errors.New("no file is given, and there is no "+defaultFile+" here"), "name one with -f FILE, or use -f - for standard input")
 }
 
-// load reads and compiles a file. Problems are [schema.Diagnostics], also when it can't be read.
-func (t *tool) load(ctx context.Context, name string, plugins *stages.Registry, edits ...func(*schema.File) error) (*pipeline.Plan, error) {
-	data, err := t.read(ctx, name)
-	switch {
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case err != nil:
-		return nil, unreadable(name, err)
+// loader returns what compiles files. Problems are [schema.Diagnostics], also when a file can't be read.
+func (t *tool) loader(ctx context.Context, plugins func(schema.TargetKube) (*stages.Registry, error)) *pipeline.Loader {
+	return &pipeline.Loader{
+		Plugins: plugins,
+		Given:   pipeline.Given{Env: t.lookupEnv},
+		Read: func(name string) ([]byte, error) {
+			data, err := t.read(ctx, name)
+			switch {
+			case ctx.Err() != nil:
+				return nil, context.Cause(ctx)
+			case err != nil:
+				return nil, unreadable(name, err)
+			}
+			return data, nil
+		},
 	}
-	return pipeline.Load(name, data, plugins, edits...)
 }
 
 // read returns when ctx ends, although somebody at a terminal may never end the input.

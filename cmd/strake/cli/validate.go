@@ -23,7 +23,8 @@ func newValidateCommand(t *tool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate [flags] [FILE...]",
 		Short: "Check files and touch nothing else",
-		Long: `Check files as run would: their fields, and the configuration of every plugin.
+		Long: `Check files as run would: their fields, and the configuration of every plugin;
+of a Pipeline also its expressions, and the Apps that it names, for all targets.
 All problems are reported at once, as file:line:column: field: problem. No
 server is asked, and nothing is written.`,
 		Example: `  strake validate
@@ -50,10 +51,12 @@ func (t *tool) validate(ctx context.Context, o *validateOptions) error {
 			files = []string{name}
 		}
 		registry := stages.NewRegistry(t.Plugins(plugins.Deps{})...)
+		loader := t.loader(ctx, func(schema.TargetKube) (*stages.Registry, error) { return registry, nil })
+		loader.Check = true
 		result := &validateResult{}
 		var found schema.Diagnostics
 		for _, name := range files {
-			err := t.validateFile(ctx, name, registry)
+			_, err := loader.Load(name)
 			if ctx.Err() != nil {
 				return nil, err
 			}
@@ -62,11 +65,6 @@ func (t *tool) validate(ctx context.Context, o *validateOptions) error {
 		}
 		return result, found.Err()
 	})
-}
-
-func (t *tool) validateFile(ctx context.Context, name string, registry *stages.Registry) error {
-	_, err := t.load(ctx, name, registry)
-	return err
 }
 
 // A validateResult lists the checked files.

@@ -37,12 +37,24 @@ func (f *workspaceFlags) add(cmd *cobra.Command) {
 	fromEnv(flags, "locked", "STRAKE_LOCKED")
 }
 
-// lockFor returns the lock file of a file.
-func (f *workspaceFlags) lockFor(file string) string {
+// lockFor returns the lock file of a unit's file.
+func (f *workspaceFlags) lockFor(u *pipeline.Unit) string {
 	if f.lockFile != "" {
 		return f.lockFile
 	}
-	return pipeline.LockFileFor(file)
+	return pipeline.LockFileFor(u.File, u.Target)
+}
+
+// unitFolder returns the workspace for a unit, one of several or the only one of its file.
+func (f *workspaceFlags) unitFolder(u *pipeline.Unit) (string, error) {
+	if f.workspace != "" {
+		return filepath.Join(f.workspace, filepath.FromSlash(u.Name)), nil
+	}
+	name := u.App
+	if u.Target != "" {
+		name += "-" + u.Target
+	}
+	return f.folder(u.File, name)
 }
 
 // folder returns the workspace for a file whose App has that name. Runs of one file share it; files

@@ -1,0 +1,195 @@
+package expr_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"strake.dev/strake/pipeline/expr"
+	"strake.dev/strake/stages"
+)
+
+var examples = expr.Names{
+	"params": map[string]any{"channel": "edge", "replicas": int64(1), "fast": true},
+	"target": "prod",
+	"values": expr.Anything{},
+	"steps": map[string]any{
+		"my-images": map[string]any{"outcome": "succeeded", "outputs": map[string]any{
+			"digests": map[string]string{"example": "sha256:0"}, "built": []string{"example"},
+		}},
+	},
+}
+
+var values = expr.Names{
+	"params": map[string]any{"channel": "stable", "replicas": int64(3), "fast": false},
+	"target": "staging",
+	"values": map[string]any{"image": map[string]any{"tag": "v2"}},
+	"steps": map[string]any{
+		"my-images": map[string]any{"outcome": "succeeded", "outputs": map[string]any{
+			"digests": map[string]string{"simple-app": "sha256:1"}, "built": []string{"simple-app"},
+		}},
+	},
+}
+
+func env(t *testing.T) *expr.Env {
+	t.Helper()
+	e, err := expr.New(examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestEval(t *testing.T) {
+	for text, want := range map[string]any{
+		`params.channel`:                                        "stable",
+		`params.replicas + 1`:                                   int64(4),
+		`!params.fast && target in ['staging']`:                 true,
+		`values.image.tag`:                                      "v2",
+		`steps['my-images'].outputs.digests['simple-app']`:      "sha256:1",
+		`steps["my-images"].outputs["digests"]["simple-app"]`:   "sha256:1",
+		`steps['my-images'].outputs.built`:                      []any{"simple-app"},
+		`steps['my-images'].outputs.digests`:                    map[string]any{"simple-app": "sha256:1"},
+		`has(steps['my-images'].outputs.digests)`:               true,
+		`'other' in steps['my-images'].outputs.digests`:         false,
+		`steps['my-images'].outcome == 'succeeded' ? 1.5 : 2.5`: 1.5,
+		`params.channel.upperAscii()`:                           "STABLE",
+		`null`:                                                  nil,
+	} {
+		x, err := env(t).Compile(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got, err := x.Eval(values)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+		if _, err := x.Try(); err != nil && !strings.HasPrefix(text, "values") {
+			t.Errorf("%s with examples: %v", text, err)
+		}
+	}
+}
+
+func TestMistakesAreFoundBeforehand(t *testing.T) {
+	for text, want := range map[string][2]string{
+		`params.chanel`:                        {`expression "params.chanel", column 7: there is no "chanel"`, "did you mean channel?"},
+		`parms.channel`:                        {`expression "parms.channel", column 1: there is no "parms"`, "did you mean params?"},
+		`params.replicas ==`:                   {`expression "params.replicas ==", column 19: Syntax error: mismatched input '<EOF>' expecting`, ""},
+		`params.replicas + 'x'`:                {`expression "params.replicas + 'x'", column 17: found no matching overload for '_+_' applied to '(int, string)'`, ""},
+		`steps.my_images.outputs`:              {`column 6: there is no "my_images"`, "did you mean my-images?"},
+		`steps['my-images'].outputs.digest`:    {`there is no "digest"`, "did you mean digests?"},
+		`steps['my-images'].outputs.built.x`:   {`type 'list(string)' does not support field selection`, ""},
+		`steps['my-images'].outputs.digests.x`: {"", ""},
+		``:                                     {`expression "", column 1: Syntax error`, ""},
+	} {
+		_, err := env(t).Compile(text)
+		if want[0] == "" {
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want[0]) || stages.Hint(err) != want[1] {
+			t.Errorf("%s: got %v (%s), want %v", text, err, stages.Hint(err), want)
+		}
+	}
+	for _, text := range []string{"params.channel", "params.replicas"} {
+		if _, err := env(t).Condition(text); err == nil || !strings.Contains(err.Error(), "expected true or false, found a value of type") {
+			t.Errorf("condition %s: %v", text, err)
+		}
+	}
+}
+
+func TestMissingValues(t *testing.T) {
+	x, err := env(t).Condition(`steps['my-images'].outputs.digests['other'] != ''`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.True(values); err == nil || !strings.HasSuffix(err.Error(), `there is no "other"`) {
+		t.Errorf("got %v", err)
+	}
+	if ok, err := x.True(expr.Names{"steps": map[string]any{}}); ok || err == nil {
+		t.Errorf("without the step: %t, %v", ok, err)
+	}
+}
+
+// An expression can't hang a run.
+func TestCostIsLimited(t *testing.T) {
+	list := "[" + strings.Repeat("1,", 99) + "1]"
+	x, err := env(t).Compile(list + ".all(a, " + list + ".all(b, " + list + ".all(c, " + list + ".all(d, a + b + c + d < 5))))")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Eval(values); err == nil || !strings.Contains(err.Error(), "cost") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	for text, want := range map[string]any{
+		"${{ params.replicas }}":                                           int64(3),
+		"${{ params.channel }}-${{ params.replicas }}":                     "stable-3",
+		"r.io/app@${{ steps['my-images'].outputs.digests['simple-app'] }}": "r.io/app@sha256:1",
+		"$${{ params.channel }} ${{target}}":                               "${{ params.channel }} staging",
+		"${{ {'a': {'b': params.fast}} }}":                                 map[string]any{"a": map[string]any{"b": false}},
+		"${{ '}}' }}":                                                      "}}",
+		"${{ [1] }}":                                                       []any{int64(1)},
+	} {
+		template, err := env(t).Template(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got, err := template.Eval(values)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+		if _, err := template.Try(); err != nil {
+			t.Errorf("%s with examples: %v", text, err)
+		}
+	}
+	if template, err := env(t).Template("plain $ { }}"); template != nil || err != nil {
+		t.Errorf("a plain text: %v, %v", template, err)
+	}
+	for text, want := range map[string]string{
+		"${{ params.channel":        "expected }} after",
+		"a ${{ values.image }}":     "can't be part of a text",
+		"${{ values.image }} a":     "can't be part of a text",
+		"${{ [1] }}${{ target }}":   "can't be part of a text",
+		"${{ params.channel }} ${{": "expected }} after ${{",
+	} {
+		template, err := env(t).Template(text)
+		if err == nil {
+			_, err = template.Eval(values)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func FuzzTemplate(f *testing.F) {
+	for _, seed := range []string{"${{ params.channel }}", "$${{", "${{ {'a': 1} }}", "${{ values.a[0].b }}", "${{", "a ${{ '}}' }} b", "${{ steps['my-images'].outputs.digests.x }}"} {
+		f.Add(seed)
+	}
+	e, err := expr.New(examples)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(_ *testing.T, text string) {
+		template, err := e.Template(text)
+		if err == nil && template != nil {
+			_, _ = template.Try()
+			_, _ = template.Eval(values)
+		}
+	})
+}

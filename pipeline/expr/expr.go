@@ -125,7 +125,11 @@ func (e *Env) problem(text string, issues *cel.Issues) error {
 	first := issues.Errors()[0]
 	what, hint := first.Message, ""
 	if m := undefined.FindStringSubmatch(what); m != nil {
-		what, hint = fmt.Sprintf("there is no %q", m[1]), schema.Suggest(m[1], e.known)
+		what = fmt.Sprintf("there is no %q", m[1])
+		// Only a near one: the others may be those of something else.
+		if near := schema.Suggest(m[1], e.known); strings.HasPrefix(near, "did you mean") {
+			hint = near
+		}
 	} else if m := undeclared.FindStringSubmatch(what); m != nil {
 		what, hint = fmt.Sprintf("there is no %q", m[1]), schema.Suggest(m[1], slices.Sorted(maps.Keys(e.names)))
 	}

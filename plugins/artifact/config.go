@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -52,7 +53,7 @@ func (c *Config) SetDefaults() { c.Format, c.Provenance = oci.FormatArtifact, tr
 // Validate checks the URL, the tags and the keys.
 func (c *Config) Validate(n *schema.Node) error {
 	var found schema.Diagnostics
-	if _, err := c.tags(); err != nil {
+	if _, err := c.tags(""); err != nil {
 		at := n.Get("url")
 		found = append(found, schema.Diagnostic{Pos: at.Pos(), Path: at.Path(), Msg: err.Error(), Hint: stages.Hint(err)})
 	}
@@ -68,11 +69,16 @@ func (c *Config) Validate(n *schema.Node) error {
 	return found.Err()
 }
 
-// tags are all tags, that of the URL first.
-func (c *Config) tags() ([]name.Tag, error) {
+// tags are all tags, that of the URL first. below, if not empty, is a prefix that the repository is moved to.
+func (c *Config) tags(below string) ([]name.Tag, error) {
 	first, err := oci.ParseTag(c.URL)
 	if err != nil {
 		return nil, err
+	}
+	if below != "" {
+		if first, err = name.NewTag(below + "/" + path.Base(first.RepositoryStr()) + ":" + first.TagStr()); err != nil {
+			return nil, err
+		}
 	}
 	all := []name.Tag{first}
 	for _, text := range c.Tags {

@@ -15,7 +15,7 @@ import (
 
 // content is what the artifact is made of, not yet encrypted.
 func (s *step) content(job *stages.Job) (*oci.Package, []name.Tag, error) {
-	tags, err := s.config.tags()
+	tags, err := s.config.tags(job.Repositories)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -40,7 +40,7 @@ func (s *step) Check(ctx context.Context, job *stages.Job) error {
 	if _, err := s.signer(ctx, job); err != nil {
 		return err
 	}
-	tags, err := s.config.tags()
+	tags, err := s.config.tags(job.Repositories)
 	if err != nil {
 		return err
 	}

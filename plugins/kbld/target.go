@@ -1,6 +1,7 @@
 package kbld
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,13 @@ func (r *run) newTarget(w want) (*target, error) {
 	m := kbldimage.NewMatcher(w.url)
 	destinations := r.conf.ImageDestinations()
 	i := slices.IndexFunc(destinations, func(d kbldconfig.ImageDestination) bool { return m.Matches(d.ImageRef) })
+	var d kbldconfig.ImageDestination
+	if i >= 0 {
+		d = destinations[i]
+	}
+	if below := r.job.Repositories; below != "" && (i >= 0 || !w.source.output.given()) {
+		d.NewImage, i = below+"/"+lastPart(cmp.Or(d.NewImage, w.url)), 0
+	}
 	switch {
 	case i < 0 && w.source.output.given():
 		return r.newFileTarget(w)
@@ -63,7 +71,6 @@ func (r *run) newTarget(w want) (*target, error) {
 		return nil, stages.WithHint(errors.New("has a source, but no destination to push it to"),
 			"add “destinations: [{image: %s, newImage: registry.example.com/team/%s}]” to the kbld Config", w.url, lastPart(w.url))
 	}
-	d := destinations[i]
 	repo, err := r.registry.Repository(d.NewImage)
 	if err != nil {
 		return nil, stages.WithHint(fmt.Errorf("destination %q is not the name of a repository: %w", d.NewImage, err),

@@ -84,10 +84,14 @@ func compile(file *schema.File, plugins *stages.Registry, known scope) (*Plan, e
 	pipe, err := asPipeline(file, plugins)
 	found.Collect(schema.Pos{File: file.Name}, "", err)
 	meta := file.Metadata()
+	identity := pipe.Spec.Identity
+	if known.namespace != "" {
+		meta.Namespace, identity.DefaultNamespace = known.namespace, ""
+	}
 	plan := &Plan{
 		App: stages.App{
 			Name: meta.Name, Namespace: meta.Namespace, UID: meta.UID,
-			Labels: meta.Labels, Annotations: meta.Annotations, Identity: pipe.Spec.Identity,
+			Labels: meta.Labels, Annotations: meta.Annotations, Identity: identity,
 		},
 		file: file, pipeline: pipe,
 	}

@@ -361,7 +361,7 @@ func (r *run) check(ctx context.Context, steps []Step) error {
 	var group errgroup.Group
 	for i, s := range steps {
 		checker, ok := s.step.(stages.Checker)
-		if !ok || s.waits() {
+		if !ok || s.waits() || s.spec.ContinueOnError {
 			continue
 		}
 		if _, skip, err := r.ready(s); skip != "" || err != nil {

@@ -24,11 +24,13 @@ type scope struct {
 	values expr.Names
 	// secrets are values of the environment that are kept out of all texts.
 	secrets []string
+	// namespace, if not empty, is that of the target.
+	namespace string
 }
 
 // with returns the scope with more names.
 func (s scope) with(more expr.Names) scope {
-	out := scope{values: expr.Names{}, secrets: s.secrets}
+	out := scope{values: expr.Names{}, secrets: s.secrets, namespace: s.namespace}
 	for _, names := range []expr.Names{s.values, more} {
 		for name, value := range names {
 			out.values[name] = value

@@ -270,6 +270,7 @@ func (l *Loader) target(set *Set, file *schema.File, t schema.Target, base scope
 		return nil, err
 	}
 	known = known.with(expr.Names{nameRegistry: t.Registry, nameValues: seen})
+	known.namespace = t.Kube.Namespace
 	if k := t.Kube.Kubeconfig; k != "" && !filepath.IsAbs(k) {
 		t.Kube.Kubeconfig = filepath.Join(filepath.Dir(file.Name), k)
 	}
@@ -292,9 +293,6 @@ func (l *Loader) target(set *Set, file *schema.File, t schema.Target, base scope
 func (s *Set) add(u *Unit, t schema.Target) {
 	if u.Plan != nil {
 		u.Plan.registry = t.Registry
-		if ns := t.Kube.Namespace; ns != "" {
-			u.Plan.App.Namespace, u.Plan.App.DefaultNamespace = ns, ""
-		}
 	}
 	s.Units = append(s.Units, u)
 }
@@ -343,7 +341,7 @@ func (l *Loader) apps(set *Set, file *schema.File, t schema.Target, one Unit, kn
 				continue
 			}
 			app.Secrets, app.ConfigMaps = slices.Concat(app.Secrets, file.Secrets), slices.Concat(app.ConfigMaps, file.ConfigMaps)
-			u.Plan, err = l.compile(app, t.Kube, scope{})
+			u.Plan, err = l.compile(app, t.Kube, scope{namespace: known.namespace})
 			found.Collect(schema.Pos{File: app.Name}, "", err)
 			names = append(names, u.App)
 			byName[u.App] = append(byName[u.App], &u)

@@ -205,15 +205,15 @@ func TestPipelines(t *testing.T) {
   - {name: staging, kube: {namespace: "ns-${{ target }}"}, values: {replicas: 1}}
   - {name: prod, values: {replicas: 5}, registry: "${{ params.channel }}.io", when: "params.channel == 'stable'"}
   - {name: other, when: "params.channel != 'stable'"}
-  stages: [{name: a, stage: template, uses: speak, with: {say: "${{ target }} ${{ registry }} ${{ has(values.replicas) ? values.replicas : 0 }}"}}]
+  stages: [{name: a, stage: template, uses: speak, with: {say: "${{ target }} ${{ app.namespace }} ${{ registry }} ${{ has(values.replicas) ? values.replicas : 0 }}"}}]
 `,
 			set:  map[string]string{"channel": "stable"},
-			want: map[string]string{"staging": "staging  1\nreplicas 1\n", "prod": "prod stable.io 5\nreplicas 5\n"},
+			want: map[string]string{"staging": "staging ns-staging  1\nreplicas 1\n", "prod": "prod default stable.io 5\nreplicas 5\n"},
 		},
 		"values of a run win over a target's": {
 			spec: `
   targets: [{name: a, values: {replicas: {min: 1}}}]
-  stages: [{name: a, stage: template, uses: speak, with: {say: "${{ values.replicas }}"}}]
+  stages: [{name: a, stage: template, uses: speak, with: {say: "${{ string(values.replicas) }}"}}]
 `,
 			set: map[string]string{"replicas": "7"}, want: map[string]string{"a": "7\nreplicas 7\n"},
 		},

@@ -31,6 +31,8 @@ type Options struct {
 	// paths of sources, references of images, and what images are built from. The lock file is written
 	// then. Naming one that the lock file doesn't have is a [*UnknownEntryError].
 	Move []string
+	// Renew lets every entry of the lock file become another; it is for updating it.
+	Renew bool
 	// From and Until leave out the steps before and after a stage; empty for all.
 	From, Until stages.Stage
 	// Limits are what deploy steps may do.
@@ -109,6 +111,7 @@ func (r *run) within(ctx context.Context) (err error) {
 	if r.lock, err = readLock(r.opts.LockFile, r.opts.Locked || len(r.opts.Move) > 0); err != nil {
 		return err
 	}
+	r.lock.Renew = r.opts.Renew
 	if err := release(r.lock, r.opts.Move); err != nil {
 		return err
 	}
@@ -296,6 +299,9 @@ func (r *run) steps(ctx context.Context) error {
 			return r.blame(s, err)
 		}
 	}
+	if err := r.pin(ctx, r.plan.Steps); err != nil {
+		return err
+	}
 	if err := r.check(ctx, now); err != nil {
 		return err
 	}
@@ -375,6 +381,23 @@ func (r *run) check(ctx context.Context, steps []Step) error {
 		})
 	}
 	_ = group.Wait() // errs holds what went wrong
+	return errors.Join(errs...)
+}
+
+// pin notes the executables that steps run, before anything is run.
+func (r *run) pin(ctx context.Context, steps []Step) error {
+	var errs []error
+	for _, s := range steps {
+		pinner, ok := s.step.(stages.Pinner)
+		if !ok {
+			continue
+		}
+		pins, err := pinner.Pins(ctx, r.job(s))
+		if err != nil {
+			errs = append(errs, r.blame(s, err))
+		}
+		r.newLock.Plugins = append(r.newLock.Plugins, pins...)
+	}
 	return errors.Join(errs...)
 }
 

@@ -44,13 +44,15 @@ type LockedSource struct {
 // [AnnotationImageID] says which.
 type LockedImage = lockconfig.ImageRef
 
-// A Lock is what a lock file holds: a vendir LockConfig and an imgpkg ImagesLock, and the digests of sources
-// that vendir's form has no place for.
+// A Lock is what a lock file holds: a vendir LockConfig and an imgpkg ImagesLock, the digests of sources
+// that vendir's form has no place for, and those of executable plugins.
 type Lock struct {
 	// Sources are sorted by path.
 	Sources []LockedSource
 	// Images are sorted by the reference that manifests have.
 	Images []LockedImage
+	// Plugins are the executables that steps run, sorted by name.
+	Plugins []LockedPlugin
 }
 
 // Source returns the entry of the source at a path of the App's folder.
@@ -79,6 +81,7 @@ func (l *Lock) Sort() {
 	slices.SortFunc(l.Images, func(a, b LockedImage) int {
 		return cmp.Compare(a.Annotations[AnnotationImageID], b.Annotations[AnnotationImageID])
 	})
+	l.sortPlugins()
 }
 
 // A Difference is one entry that two locks don't have in common.
@@ -126,7 +129,7 @@ func (l Lock) Differences(n Lock) []Difference {
 			diffs = append(diffs, Difference{"image " + id, "is in the lock file, but not in the manifests"})
 		}
 	}
-	return diffs
+	return append(diffs, l.pluginDifferences(n)...)
 }
 
 func describeSource(s LockedSource) string {
@@ -188,8 +191,14 @@ func ReadLock(name string, data []byte) (Lock, error) {
 			}
 		case digestsKind:
 			err = yaml.UnmarshalStrict(text, &digests)
+		case pluginsKind:
+			var c pluginsLock
+			if err = yaml.UnmarshalStrict(text, &c); err == nil {
+				l.Plugins = append(l.Plugins, c.Plugins...)
+				err = checkPlugins(doc, c.Plugins)
+			}
 		default:
-			err = doc.Errorf("unknown kind %q in a lock file: expected LockConfig, ImagesLock or %s", kind, digestsKind)
+			err = doc.Errorf("unknown kind %q in a lock file: expected LockConfig, ImagesLock, %s or %s", kind, digestsKind, pluginsKind)
 		}
 		found.Collect(doc.Pos(), "", err)
 	}
@@ -252,6 +261,9 @@ func (l Lock) Bytes() ([]byte, error) {
 	docs := []any{l.sources(), images}
 	if digests := l.digests(); len(digests.Sources) > 0 {
 		docs = append(docs, digests)
+	}
+	if len(l.Plugins) > 0 {
+		docs = append(docs, pluginsLock{APIVersion: APIVersion, Kind: pluginsKind, Plugins: l.Plugins})
 	}
 	for _, doc := range docs {
 		b, err := yaml.Marshal(doc)

@@ -5,7 +5,7 @@ import (
 )
 
 // Entries lists, sorted, everything that a lock file says something about: the paths of sources, the
-// references of images, and what images were built from.
+// references of images, what images were built from, and executable plugins.
 func (l Lock) Entries() []string {
 	var names []string
 	for name := range l.values() {
@@ -60,6 +60,9 @@ func (l Lock) values() map[string]string {
 	}
 	for _, i := range l.Images {
 		values[i.Annotations[AnnotationImageID]] = i.Image
+	}
+	for _, p := range l.Plugins {
+		values[p.Name] = p.Digest
 	}
 	return values
 }

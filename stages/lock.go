@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"fmt"
 	"slices"
 
 	"strake.dev/strake/schema"
@@ -11,8 +12,10 @@ import (
 type Lock struct {
 	// Enforce is --locked: what the file says has to be used, and what it lacks is a [LockError].
 	Enforce bool
+	// Renew means that every entry may become another: the lock is being updated.
+	Renew bool
 	// Free are the entries that an enforced lock has no say in, because they are to be resolved anew:
-	// the paths of sources, the references of images, and what images are built from.
+	// the paths of sources, the references of images, what images are built from, and plugins.
 	Free []string
 	// File is what the lock file holds.
 	File schema.Lock
@@ -39,4 +42,22 @@ func (l *Lock) Image(ref string) (schema.LockedImage, bool, error) {
 		return i, false, &LockError{Entry: "image " + ref, Reason: "is not in the lock file"}
 	}
 	return i, ok, nil
+}
+
+// CheckPlugin compares an executable plugin with the lock. Where the lock is enforced, one that isn't in it or
+// differs is a [LockError]; elsewhere one that differs is a [RefusedError], as it isn't what was run before.
+func (l *Lock) CheckPlugin(now schema.LockedPlugin) error {
+	was, ok := l.File.Plugin(now.Name)
+	switch {
+	case ok && was == now, l.Renew, slices.Contains(l.Free, now.Name), !ok && !l.Enforce:
+		return nil
+	case !ok:
+		return &LockError{Entry: "plugin " + now.Name, Reason: "is not in the lock file"}
+	}
+	reason := fmt.Sprintf("is %s, but the lock file has %s", now.Digest, was.Digest)
+	err := error(&LockError{Entry: "plugin " + now.Name, Reason: reason})
+	if !l.Enforce {
+		err = &RefusedError{Reasons: []string{"plugin " + now.Name + " " + reason}}
+	}
+	return WithHint(err, "if that is meant: strake lock update --only %s", now.Name)
 }

@@ -58,6 +58,12 @@ type Checker interface {
 	Check(ctx context.Context, job *Job) error
 }
 
+// A Pinner is a step that runs executables which the lock pins. The engine asks before any step has run.
+// Pins reads them, doesn't run them, and refuses those that the lock doesn't let in.
+type Pinner interface {
+	Pins(ctx context.Context, job *Job) ([]schema.LockedPlugin, error)
+}
+
 // A Keyer gives a text that names everything its result depends on beyond its configuration and the
 // current manifests (which the engine adds): digests of the files it reads, what a remote reference
 // points to now. An equal key means that Run may be left out and its last output reused. An empty

@@ -40,8 +40,8 @@ built again. Nothing is deployed.
 
 With --only, just the named entries move, and all others stay as they are: as
 with --locked, one that no longer fits is an error. An entry is the path of a
-source, the reference of an image, or what an image is built from (golang:1.26,
-a URL).`,
+source, the reference of an image, what an image is built from (golang:1.26,
+a URL), or a plugin that is an executable.`,
 		Example: `  strake lock update -f app.yaml
   strake lock update -f app.yaml --only golang:1.26`,
 		Args: noArgs,
@@ -70,7 +70,9 @@ func (t *tool) lockUpdate(cmd *cobra.Command, o *runFlags, only []string) error 
 		if s.plan != nil && s.opts.LockFile == "" {
 			return nil, stages.WithHint(errors.New("a file from standard input has no lock file"), "name one with --lock-file")
 		}
-		s.configure(func(opts *pipeline.Options) { opts.Until, opts.Move = stages.Build, only })
+		s.configure(func(opts *pipeline.Options) {
+			opts.Until, opts.Move, opts.Renew = stages.Build, only, len(only) == 0
+		})
 		reports, run, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
 		result := &lockUpdateResult{runResult: run}
 		for _, r := range reports {

@@ -2,18 +2,21 @@ package plugins
 
 import (
 	"context"
-	"os/exec"
+	osexec "os/exec"
 
 	"strake.dev/strake/internal/buildkit"
 	"strake.dev/strake/internal/cache"
+	"strake.dev/strake/internal/extension"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
 	"strake.dev/strake/plugins/artifact"
 	"strake.dev/strake/plugins/cosign"
 	"strake.dev/strake/plugins/cue"
+	"strake.dev/strake/plugins/exec"
 	"strake.dev/strake/plugins/helm"
 	"strake.dev/strake/plugins/kapp"
 	"strake.dev/strake/plugins/kbld"
+	"strake.dev/strake/plugins/krm"
 	"strake.dev/strake/plugins/kustomize"
 	"strake.dev/strake/plugins/sops"
 	"strake.dev/strake/plugins/ssa"
@@ -39,16 +42,21 @@ type Deps struct {
 	// Rebuild has images built even if nothing has changed.
 	Rebuild bool
 	// ToolCommand makes the command of a process that calls [kbld.ServeTool].
-	ToolCommand func(context.Context) (*exec.Cmd, error)
+	ToolCommand func(context.Context) (*osexec.Cmd, error)
 	// Images, if not nil, is told what the references of the manifests became.
 	Images *kbld.Record
+	// AllowedPlugins are the names and paths of executables that steps may run as plugins.
+	AllowedPlugins []string
+	// RequireSandbox refuses to run them where the machine can't confine them wholly.
+	RequireSandbox bool
 	// UserAgent names the program to web servers.
 	UserAgent string
 }
 
 // Builtin returns the plugins that strake is built with, in the order of their stages.
 func Builtin(deps Deps) []stages.Plugin {
-	return []stages.Plugin{
+	host := &extension.Host{Allowed: deps.AllowedPlugins, Required: deps.RequireSandbox}
+	return append([]stages.Plugin{
 		vendir.Plugin(source.Deps{Registry: deps.Registry, UserAgent: deps.UserAgent, Cache: deps.Cache, GitHubToken: deps.GitHubToken}),
 		cosign.Plugin(cosign.Deps{Registry: deps.Registry}),
 		ytt.Plugin(),
@@ -56,6 +64,7 @@ func Builtin(deps Deps) []stages.Plugin {
 		kustomize.Plugin(),
 		cue.Plugin(),
 		sops.Plugin(),
+		krm.Plugin(host),
 		kbld.Plugin(kbld.Deps{
 			Registry: deps.Registry, Builder: deps.Builder, Record: deps.Images, ToolCommand: deps.ToolCommand,
 			UserAgent: deps.UserAgent, Rebuild: deps.Rebuild,
@@ -63,5 +72,5 @@ func Builtin(deps Deps) []stages.Plugin {
 		artifact.Plugin(artifact.Deps{Registry: deps.Registry}),
 		kapp.Plugin(kapp.Deps{Cluster: deps.Cluster}),
 		ssa.Plugin(ssa.Deps{Cluster: deps.Cluster}),
-	}
+	}, exec.Plugins(host)...)
 }

@@ -16,8 +16,7 @@ func (p *Program) keep(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	p.path = filepath.Join(dir, filepath.Base(p.Path))
-	if p.file, err = os.OpenFile(p.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o500); err != nil {
+	if p.file, err = os.OpenFile(filepath.Join(dir, filepath.Base(p.Path)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o500); err != nil {
 		return err
 	}
 	if _, err := io.Copy(p.file, r); err != nil {
@@ -27,7 +26,7 @@ func (p *Program) keep(r io.Reader) error {
 }
 
 // Close removes the copy.
-func (p *Program) Close() error { return os.RemoveAll(filepath.Dir(p.path)) }
+func (p *Program) Close() error { return os.RemoveAll(filepath.Dir(p.file.Name())) }
 
 // Start starts a program. Nothing confines it.
 func Start(c *Command) (*Process, error) {
@@ -35,7 +34,7 @@ func Start(c *Command) (*Process, error) {
 	if c.Required {
 		return nil, gapsError(gaps)
 	}
-	cmd := &exec.Cmd{Path: c.Program.path, Args: c.Args, Env: c.Env, Dir: c.Dir}
+	cmd := &exec.Cmd{Path: c.Program.file.Name(), Args: c.Args, Env: c.Env, Dir: c.Dir}
 	p := &Process{Gaps: gaps, done: make(chan struct{})}
 	var err error
 	if p.Stdin, err = cmd.StdinPipe(); err != nil {

@@ -15,9 +15,8 @@ type Program struct {
 	// Digest is that of its content, in the form sha256:….
 	Digest string
 
+	// file is the copy that is run.
 	file *os.File
-	// path, where there is no way to run an open file, is that of a copy.
-	path string
 }
 
 // maxProgram is the largest executable that is taken, in bytes.

@@ -1,6 +1,7 @@
 package confine
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +34,7 @@ func dropCapabilities() error {
 		return nil // not root: what it starts is neither
 	}
 	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && err != unix.EINVAL { //nolint:errorlint // a system call's own; the kernel may know fewer
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) { // the kernel may know fewer
 			return os.NewSyscallError("dropping capabilities", err)
 		}
 	}

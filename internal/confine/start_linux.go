@@ -203,7 +203,7 @@ func (t *thread) explain(err error) error {
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("%s: its interpreter or loader (the first line of a script) isn't there", t.command.Program.Path)
 	case errors.Is(err, unix.ENOEXEC):
-		return fmt.Errorf("%s: is no program for this machine, and no script that begins with #!", t.command.Program.Path)
+		return fmt.Errorf("%s: is no program for this machine, and no script with an interpreter in its first line", t.command.Program.Path)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%s: its interpreter or loader is not one of the system's", t.command.Program.Path)
 	}

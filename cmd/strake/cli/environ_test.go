@@ -41,6 +41,8 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_CACHE_SIZE":            {"cache-size", "1Gi", "1Gi"},
 	"STRAKE_BUILDKIT_ADDR":         {"buildkit-addr", "tcp://b:1", "tcp://b:1"},
 	"STRAKE_BUILDKIT_TLS_DIR":      {"buildkit-tls-dir", "d", "d"},
+	"STRAKE_ALLOW_PLUGINS":         {"allow-plugin", "a,./b", "[a,./b]"},
+	"STRAKE_PLUGIN_SANDBOX":        {"plugin-sandbox", "required", "required"},
 }
 
 func commandsOf(root *cobra.Command) []*cobra.Command {

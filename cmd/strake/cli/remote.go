@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"strake.dev/strake/internal/buildkit"
+	"strake.dev/strake/internal/extension"
 	"strake.dev/strake/internal/hook"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/registry"
@@ -24,6 +26,8 @@ type remoteFlags struct {
 	mirrors, cas, plain []string
 	buildkit, tlsDir    string
 	entitlements        []string
+	allowPlugins        []string
+	pluginSandbox       string
 	// skipVerify and allowHTTP are kbld's own flags.
 	skipVerify, allowHTTP bool
 	// noCluster keeps builders from being looked for in a cluster.
@@ -62,11 +66,20 @@ func (f *remoteFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.tlsDir, "buildkit-tls-dir", "", "`FOLDER` with ca.pem, cert.pem and key.pem for BuildKit daemons at tcp:// addresses")
 	fromEnv(flags, "buildkit-tls-dir", "STRAKE_BUILDKIT_TLS_DIR")
 	flags.StringArrayVar(&f.entitlements, "allow-entitlement", nil, "let builds have a `RIGHT` on the daemon's machine: network.host or security.insecure (repeatable)")
+	f.addPlugins(flags)
+}
+
+// addPlugins adds the flags about plugins that are executables.
+func (f *remoteFlags) addPlugins(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.allowPlugins, "allow-plugin", nil, "let steps run the plugin `NAME|PATH`, an executable: strake-plugin-NAME on PATH, or the file PATH (repeatable)")
+	fromEnv(flags, "allow-plugin", "STRAKE_ALLOW_PLUGINS")
+	flags.StringVar(&f.pluginSandbox, "plugin-sandbox", extension.Auto, "where executables can't be wholly confined, warn (auto) or refuse to run them (required): `MODE`")
+	fromEnv(flags, "plugin-sandbox", "STRAKE_PLUGIN_SANDBOX")
 }
 
 // confine lets builds be only where a policy says, and without rights.
 func (f *remoteFlags) confine(policy *hook.Policy) (err error) {
-	f.noCluster, f.entitlements = true, nil
+	f.noCluster, f.entitlements, f.allowPlugins = true, nil, nil
 	if len(policy.Buildkit.Addresses) > 0 {
 		f.buildkit = strings.Join(policy.Buildkit.Addresses, ",")
 	}
@@ -79,6 +92,11 @@ func (f *remoteFlags) confine(policy *hook.Policy) (err error) {
 
 // deps makes the clients that plugins share. None of them connects.
 func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
+	switch f.pluginSandbox {
+	case "", extension.Auto, extension.Required:
+	default:
+		return plugins.Deps{}, fmt.Errorf("--plugin-sandbox: expected %s or %s, found %q", extension.Auto, extension.Required, f.pluginSandbox)
+	}
 	mirrors, err := registry.ParseMirrors(strings.Join(f.mirrors, ","))
 	if err != nil {
 		return plugins.Deps{}, err
@@ -112,8 +130,10 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 		Builder: buildkit.New(buildkit.ClientOptions{
 			Address: f.buildkit, TLSDir: f.tlsDir, Cluster: builders, Keychain: keychain, AllowEntitlements: f.entitlements, Registry: images,
 		}),
-		Rebuild:   f.rebuild,
-		UserAgent: userAgent,
+		Rebuild:        f.rebuild,
+		AllowedPlugins: f.allowPlugins,
+		RequireSandbox: f.pluginSandbox == extension.Required,
+		UserAgent:      userAgent,
 		// vendir's own variable, and the one that most tools know.
 		GitHubToken: cmp.Or(os.Getenv("VENDIR_GITHUB_API_TOKEN"), os.Getenv("GITHUB_TOKEN")),
 

@@ -71,7 +71,7 @@ func (f *inventoryFlags) named(cmd *cobra.Command, args []string, file *engineFl
 
 func (t *tool) delete(ctx context.Context, o *engineFlags) error {
 	return t.conclude(ctx, "delete", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.openAll(ctx, o, nil)
+		s, err := t.openAll(ctx, o)
 		if err != nil {
 			return nil, err
 		}

@@ -104,17 +104,22 @@ func names(all []stages.Stage) []string {
 }
 
 // valueFlags are values for templates and parameters.
-type valueFlags struct{ set, files []string }
+type valueFlags struct {
+	set, files []string
+	// usage is the command's, for errors.
+	usage func() string
+}
 
 func (f *valueFlags) add(cmd *cobra.Command) {
+	f.usage = cmd.UseLine
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "set a value of the templates: `KEY=VALUE`, with a dotted KEY and a YAML VALUE, or a parameter of a Pipeline (repeatable)")
 	cmd.Flags().StringArrayVar(&f.files, "values", nil, "YAML `FILE` with values of the templates and parameters of a Pipeline; later ones win, and --set over all (repeatable)")
 	fromEnv(cmd.Flags(), "values", "STRAKE_VALUES")
 	_ = cmd.MarkFlagFilename("values", "yaml", "yml") // the flag exists
 }
 
-// given adds what the flags give to a loader; set is what --set gives.
-func (f *valueFlags) given(l *pipeline.Loader, set map[string]string) error {
+// give adds what the flags give to a loader; set is what --set gives.
+func (f *valueFlags) give(l *pipeline.Loader, set map[string]string) error {
 	l.Set = set
 	var found schema.Diagnostics
 	for _, name := range f.files {
@@ -146,14 +151,14 @@ func (f *unitFlags) add(cmd *cobra.Command) {
 	fromEnv(cmd.Flags(), "app", "STRAKE_APPS")
 }
 
-func (f *valueFlags) values(cmd *cobra.Command) (map[string]string, error) {
+func (f *valueFlags) values() (map[string]string, error) {
 	values := map[string]string{}
 	for _, s := range f.set {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok || slices.Contains(strings.Split(key, "."), "") {
 			return nil, &usageError{
 				err:  stages.WithHint(fmt.Errorf("--set %q: expected KEY=VALUE", s), "for example --set image.tag=v2"),
-				line: cmd.UseLine(),
+				line: f.usage(),
 			}
 		}
 		values[key] = value

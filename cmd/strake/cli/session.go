@@ -27,6 +27,7 @@ import (
 type engineFlags struct {
 	fileFlags
 	unitFlags
+	valueFlags
 	remoteFlags
 	outputFlags
 	timeoutFlag
@@ -37,6 +38,7 @@ type engineFlags struct {
 func (f *engineFlags) add(cmd *cobra.Command, formats ...string) {
 	f.fileFlags.add(cmd)
 	f.unitFlags.add(cmd)
+	f.valueFlags.add(cmd)
 	f.outputFlags.add(cmd, formats...)
 	f.timeoutFlag.add(cmd)
 	f.remoteFlags.add(cmd.Flags())
@@ -46,13 +48,11 @@ func (f *engineFlags) add(cmd *cobra.Command, formats ...string) {
 type runFlags struct {
 	engineFlags
 	workspaceFlags
-	valueFlags
 }
 
 func (f *runFlags) add(cmd *cobra.Command, formats ...string) {
 	f.engineFlags.add(cmd, formats...)
 	f.workspaceFlags.add(cmd)
-	f.valueFlags.add(cmd)
 	cmd.Flags().BoolVarP(&f.local, "local", "l", false, "take local folders instead of the sources for which the App's annotations kctrl.carvel.dev/local-fetch-N name one, from the working directory")
 	fromEnv(cmd.Flags(), "local", "STRAKE_LOCAL")
 	cmd.Flags().BoolVar(&f.rebuild, "rebuild", false, "build images from source even if nothing has changed")
@@ -80,7 +80,7 @@ type unit struct {
 
 // open reads and compiles the file that the flags name, which has to have one plan. It has no side effects.
 func (t *tool) open(ctx context.Context, f *engineFlags) (*session, error) {
-	s, err := t.openAll(ctx, f, nil)
+	s, err := t.openAll(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,11 @@ func (s *session) nothing() error {
 }
 
 // openAll is open for a file with any number of plans.
-func (t *tool) openAll(ctx context.Context, f *engineFlags, give func(*pipeline.Loader) error) (*session, error) {
+func (t *tool) openAll(ctx context.Context, f *engineFlags) (*session, error) {
+	values, err := f.values()
+	if err != nil {
+		return nil, err
+	}
 	name, err := f.name()
 	if err != nil {
 		return nil, err
@@ -137,10 +141,8 @@ func (t *tool) openAll(ctx context.Context, f *engineFlags, give func(*pipeline.
 	if f.local {
 		loader.Edits = append(loader.Edits, fetchLocally)
 	}
-	if give != nil {
-		if err := give(loader); err != nil {
-			return nil, err
-		}
+	if err := f.give(loader, values); err != nil {
+		return nil, err
 	}
 	set, err := loader.Load(name)
 	if err != nil {
@@ -193,11 +195,7 @@ func fetchLocally(f *schema.File) error {
 
 // openRuns is openAll with what running steps needs.
 func (t *tool) openRuns(cmd *cobra.Command, f *runFlags) (*session, error) {
-	values, err := f.values(cmd)
-	if err != nil {
-		return nil, err
-	}
-	s, err := t.openAll(cmd.Context(), &f.engineFlags, func(l *pipeline.Loader) error { return f.given(l, values) })
+	s, err := t.openAll(cmd.Context(), &f.engineFlags)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 
@@ -132,8 +133,6 @@ func (r *run) names() expr.Names {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	steps := map[string]any{}
-	for name, value := range r.became {
-		steps[name] = value
-	}
+	maps.Copy(steps, r.became)
 	return r.plan.scope.with(expr.Names{nameSteps: steps}).values
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"strake.dev/strake/stages"
@@ -75,7 +76,8 @@ func (s *Set) each(ctx context.Context, do func(context.Context, *Unit) error) e
 			}
 			waits := false
 			for _, need := range u.needs {
-				waits = waits || (begun[need] || s.has(need)) && !done[need]
+				// One that wasn't chosen isn't waited for.
+				waits = waits || slices.Contains(s.Units, need) && !done[need]
 			}
 			if !waits {
 				return u
@@ -107,16 +109,6 @@ func (s *Set) each(ctx context.Context, do func(context.Context, *Unit) error) e
 		return context.Cause(ctx)
 	}
 	return errors.Join(errs...)
-}
-
-// has tells whether a unit is run at all: one that wasn't chosen isn't waited for.
-func (s *Set) has(u *Unit) bool {
-	for _, other := range s.Units {
-		if other == u {
-			return true
-		}
-	}
-	return false
 }
 
 // A unitObserver passes on the events of one unit's run as those of the set's.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 
 	"strake.dev/strake/pipeline/expr"
 	"strake.dev/strake/schema"
@@ -32,9 +33,7 @@ type scope struct {
 func (s scope) with(more expr.Names) scope {
 	out := scope{values: expr.Names{}, secrets: s.secrets, namespace: s.namespace}
 	for _, names := range []expr.Names{s.values, more} {
-		for name, value := range names {
-			out.values[name] = value
-		}
+		maps.Copy(out.values, names)
 	}
 	return out
 }

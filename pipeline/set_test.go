@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -357,10 +358,7 @@ func TestApps(t *testing.T) {
 		}
 	})
 	t.Run("a failure", func(t *testing.T) {
-		failing := map[string]string{}
-		for name, text := range files {
-			failing[name] = text
-		}
+		failing := maps.Clone(files)
 		failing["apps/a.yaml"] = fmt.Sprintf(appOf, "a", "a", false, 9)
 		r := newRunner(t, failing)
 		got, err := r.run()

@@ -39,6 +39,8 @@ type Deps struct {
 	GitHubToken string
 	// Builder talks to BuildKit daemons.
 	Builder *buildkit.Client
+	// BuildCache, if not empty, is a repository for the build steps of images whose sources name no cache.
+	BuildCache string
 	// Rebuild has images built even if nothing has changed.
 	Rebuild bool
 	// ToolCommand makes the command of a process that calls [kbld.ServeTool].
@@ -67,7 +69,7 @@ func Builtin(deps Deps) []stages.Plugin {
 		krm.Plugin(host),
 		kbld.Plugin(kbld.Deps{
 			Registry: deps.Registry, Builder: deps.Builder, Record: deps.Images, ToolCommand: deps.ToolCommand,
-			UserAgent: deps.UserAgent, Rebuild: deps.Rebuild,
+			UserAgent: deps.UserAgent, Rebuild: deps.Rebuild, BuildCache: deps.BuildCache,
 		}),
 		artifact.Plugin(artifact.Deps{Registry: deps.Registry}),
 		kapp.Plugin(kapp.Deps{Cluster: deps.Cluster}),

@@ -137,7 +137,7 @@ type Target struct {
 	// Name is what --target and the expression target say, and is part of the names of lock file and workspace.
 	Name string `json:"name" required:"true"`
 	// Kube is the cluster to deploy to; default: that of the user's kubeconfig.
-	Kube TargetKube `json:"kube,omitempty"`
+	Kube TargetKube `json:"kube,omitzero"`
 	// Registry is a prefix, such as registry.example.com/team: images that are built and artifacts that are
 	// published go below it, each under the last part of its own name.
 	Registry string `json:"registry,omitempty"`

@@ -1,7 +1,9 @@
 package kbld
 
 import (
+	"crypto/sha256"
 	"encoding/csv"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -161,6 +163,32 @@ func (c cache) check(needed, more []string) error {
 		}
 	}
 	return nil
+}
+
+// sharedCache returns the caches of an image's build in a repository for all of them. A cache that can't be
+// written fails no build.
+func sharedCache(repository, image string) (from, to []buildkit.Cache, err error) {
+	tag := tagOf(image)
+	ref, err := name.NewTag(repository + ":" + tag)
+	if err != nil {
+		return nil, nil, stages.WithHint(fmt.Errorf("build cache %q is not a repository: %w", repository, err), "such as --build-cache registry.example.com/team/cache")
+	}
+	from = []buildkit.Cache{{Type: cacheRegistry, Attrs: map[string]string{"ref": ref.Name()}}}
+	to = []buildkit.Cache{{Type: cacheRegistry, Attrs: map[string]string{"ref": ref.Name(), "mode": "max", "ignore-error": "true"}}}
+	return from, to, nil
+}
+
+// tagOf is a tag for an image's name, of which different names that look alike have different ones.
+func tagOf(image string) string {
+	const longest = 80
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' {
+			return r
+		}
+		return '-'
+	}, image)
+	sum := sha256.Sum256([]byte(image))
+	return "b-" + clean[:min(len(clean), longest)] + "-" + hex.EncodeToString(sum[:4])
 }
 
 // cachesFor completes caches by what only the machine knows: where a local one is, and the

@@ -35,6 +35,8 @@ type Deps struct {
 	Builds int
 	// Rebuild has images built even if nothing has changed.
 	Rebuild bool
+	// BuildCache, if not empty, is a repository for the build steps of images whose sources name no cache.
+	BuildCache string
 	// UserAgent names the program to web servers.
 	UserAgent string
 }

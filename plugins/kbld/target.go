@@ -144,6 +144,9 @@ func (r *run) prepare(ctx context.Context, targets []*target) error {
 	for s, ts := range bySource {
 		tasks[ts[0].ref] = func() error {
 			options, err := s.optionsFor(r.job)
+			if err == nil && r.deps.BuildCache != "" && len(options.CacheFrom)+len(options.CacheTo) == 0 {
+				options.CacheFrom, options.CacheTo, err = sharedCache(r.deps.BuildCache, s.config.Image)
+			}
 			if err != nil {
 				return err
 			}

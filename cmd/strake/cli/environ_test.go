@@ -17,6 +17,7 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_LOCK_FILE":             {"lock-file", "l.yaml", "l.yaml"},
 	"STRAKE_TARGETS":               {"target", "a,b", "[a,b]"},
 	"STRAKE_APPS":                  {"app", "a,b", "[a,b]"},
+	"STRAKE_BUILD_CACHE":           {"build-cache", "r.io/cache", "r.io/cache"},
 	"STRAKE_VALUES":                {"values", "a.yml,b.yml", "[a.yml,b.yml]"},
 	"STRAKE_LOCKED":                {"locked", "true", "true"},
 	"STRAKE_OUTPUT":                {"output", "json", "json"},

@@ -22,6 +22,7 @@ import (
 type remoteFlags struct {
 	// rebuild is a flag only where there are builds.
 	rebuild             bool
+	buildCache          string
 	kubeconfig, context string
 	mirrors, cas, plain []string
 	buildkit, tlsDir    string
@@ -131,6 +132,7 @@ func (f *remoteFlags) deps(userAgent string) (plugins.Deps, error) {
 			Address: f.buildkit, TLSDir: f.tlsDir, Cluster: builders, Keychain: keychain, AllowEntitlements: f.entitlements, Registry: images,
 		}),
 		Rebuild:        f.rebuild,
+		BuildCache:     f.buildCache,
 		AllowedPlugins: f.allowPlugins,
 		RequireSandbox: f.pluginSandbox == extension.Required,
 		UserAgent:      userAgent,

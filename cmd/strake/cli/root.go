@@ -67,7 +67,7 @@ func newRootCommand(t *tool) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newRunCommand(t), newPlanCommand(t), newApplyCommand(t), newRenderCommand(t), newBuildCommand(t),
-		newDeleteCommand(t), newInspectCommand(t), newHistoryCommand(t), newRollbackCommand(t), newAppsCommand(t), newGetCommand(t), newDiffCommand(t), newAdoptCommand(t), newValidateCommand(t),
+		newDeleteCommand(t), newInspectCommand(t), newHistoryCommand(t), newRollbackCommand(t), newAppsCommand(t), newGetCommand(t), newDiffCommand(t), newAdoptCommand(t), newInitCommand(t), newValidateCommand(t),
 		newLockCommand(t), newCacheCommand(t), newReportCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
 		newHookCommand(t), newKbldToolCommand(t), newArtifactCommand(t),
 	)

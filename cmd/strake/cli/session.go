@@ -55,6 +55,8 @@ func (f *runFlags) add(cmd *cobra.Command, formats ...string) {
 	f.workspaceFlags.add(cmd)
 	cmd.Flags().BoolVarP(&f.local, "local", "l", false, "take local folders instead of the sources for which the App's annotations kctrl.carvel.dev/local-fetch-N name one, from the working directory")
 	fromEnv(cmd.Flags(), "local", "STRAKE_LOCAL")
+	cmd.Flags().StringVar(&f.buildCache, "build-cache", "", "`REPOSITORY` that keeps the steps of builds, for daemons that have none of them, such as those of CI jobs; for sources that name no cache themselves")
+	fromEnv(cmd.Flags(), "build-cache", "STRAKE_BUILD_CACHE")
 	cmd.Flags().BoolVar(&f.rebuild, "rebuild", false, "build images from source even if nothing has changed")
 }
 

@@ -1,5 +1,5 @@
-// Schemagen writes the JSON Schemas of package schema, from the Go types of the files and of the
-// compiled-in plugins' configurations. “go generate ./schema” runs it.
+// Schemagen writes the JSON Schemas of package schema, and the pages of docs/reference, from the Go types of the
+// files and of the compiled-in plugins' configurations. “go generate ./schema” runs it.
 package main
 
 import (
@@ -19,13 +19,33 @@ func main() {
 	}
 }
 
+// write writes all files. dir is the folder of the schemas, in the module's folder.
 func write(dir string) error {
-	files, err := generate(stages.NewRegistry(plugins.Builtin(plugins.Deps{})...), filepath.Join(dir, ".."))
+	root := filepath.Join(dir, "..")
+	plugins := stages.NewRegistry(plugins.Builtin(plugins.Deps{})...)
+	comments, err := readComments(root)
 	if err != nil {
 		return err
 	}
-	for name, content := range files {
+	schemas, err := generate(plugins, root)
+	if err != nil {
+		return err
+	}
+	for name, content := range schemas {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	pages := filepath.Join(root, referenceDir)
+	if err := os.RemoveAll(pages); err != nil {
+		return err
+	}
+	for name, content := range reference(plugins, comments) {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o644); err != nil {
 			return err
 		}
 	}

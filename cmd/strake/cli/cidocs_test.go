@@ -23,7 +23,7 @@ var (
 	codeRow   = regexp.MustCompile(`(?m)^\| ([0-9, ]+) \| (.*) \|$`)
 	codeLine  = regexp.MustCompile(`(?m)^  ([0-9]+(?:, [0-9]+)*)  (\S.*(?:\n     .*)*)`)
 	callOf    = regexp.MustCompile(`(?m)^(?:[ \t]*|\$ |[ \t]*- |[ \t]*run: )strake ([a-z].*)$`)
-	fence     = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+	fence     = regexp.MustCompile("(?ms)^```(\\w+)[^\n]*\n(.*?)^```$")
 	endOfCall = regexp.MustCompile(`\s+(?:\|\||#|>).*$`)
 )
 

@@ -284,7 +284,14 @@ func checkFile(text string) error {
 		}
 		text = wrapper + string(config)
 	}
-	_, err := pipeline.Load("app.yaml", []byte(text), stages.NewRegistry(plugins.Builtin(plugins.Deps{})...))
+	loader := pipeline.Loader{
+		Plugins: func(schema.TargetKube) (*stages.Registry, error) {
+			return stages.NewRegistry(plugins.Builtin(plugins.Deps{})...), nil
+		},
+		Read:  func(string) ([]byte, error) { return []byte(text), nil },
+		Check: true,
+	}
+	_, err := loader.Load("app.yaml")
 	return err
 }
 

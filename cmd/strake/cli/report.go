@@ -42,6 +42,14 @@ workspace are kept in its folder “runs”, also those of a run that was killed
 			}
 			return nil
 		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			store, err := opts.store()
+			if err != nil || len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			runs, _ := store.List() // without any, there is nothing to complete
+			return runs, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			store, err := opts.store()
 			switch {

@@ -68,12 +68,13 @@ func newRootCommand(t *tool) *cobra.Command {
 	root.AddCommand(
 		newRunCommand(t), newPlanCommand(t), newApplyCommand(t), newRenderCommand(t), newBuildCommand(t),
 		newDeleteCommand(t), newInspectCommand(t), newHistoryCommand(t), newRollbackCommand(t), newAppsCommand(t), newGetCommand(t), newDiffCommand(t), newAdoptCommand(t), newInitCommand(t), newValidateCommand(t),
-		newLockCommand(t), newCacheCommand(t), newReportCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t),
+		newLockCommand(t), newCacheCommand(t), newReportCommand(t), newSchemaCommand(t), newPluginsCommand(t), newVersionCommand(t), newManCommand(t),
 		newHookCommand(t), newKbldToolCommand(t), newArtifactCommand(t),
 	)
 	addKustomizerCommands(t, root)
 	for _, n := range namesakes {
 		root.AddCommand(newNamesakeCommand(t, n))
 	}
+	addCompletions(root)
 	return root
 }

@@ -34,9 +34,10 @@ func (o *once) String() string { return o.value }
 
 func (o *once) Type() string { return "FILE" }
 
-// Set refuses a second value, of which one would be lost silently.
+// Set refuses a second value, of which one would be lost silently. The same again is none: completion reads
+// flags twice.
 func (o *once) Set(value string) error {
-	if o.given {
+	if o.given && value != o.value {
 		return errors.New("it is the second file, and one is expected")
 	}
 	o.value, o.given = value, true

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"strake.dev/strake/internal/kube"
+	"strake.dev/strake/schema"
+)
+
+// completionPatience is how long a shell waits for what a cluster has.
+const completionPatience = 2 * time.Second
+
+// addCompletions has the values of flags completed by what there is: in every command that has the flag. What can't
+// be found out completes nothing, and says nothing.
+func addCompletions(root *cobra.Command) {
+	for _, cmd := range append(root.Commands(), root) {
+		if cmd != root {
+			addCompletions(cmd)
+		}
+	}
+	for flag, complete := range map[string]cobra.CompletionFunc{"context": completeContexts, "namespace": completeNamespaces, "only": completeLocked} {
+		if root.Flags().Lookup(flag) != nil {
+			_ = root.RegisterFlagCompletionFunc(flag, complete) // the flag exists, and has no completion yet
+		}
+	}
+}
+
+// valueOf is the value of a flag, if the command has it.
+func valueOf(cmd *cobra.Command, flag string) string {
+	if f := cmd.Flags().Lookup(flag); f != nil {
+		return strings.Trim(f.Value.String(), "[]")
+	}
+	return ""
+}
+
+// completeContexts completes the contexts of the kubeconfig.
+func completeContexts(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = valueOf(cmd, "kubeconfig")
+	config, err := rules.Load()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return slices.Sorted(maps.Keys(config.Contexts)), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeNamespaces completes the namespaces of the cluster.
+func completeNamespaces(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+	defer cancel()
+	cluster := kube.New(kube.Options{Kubeconfig: valueOf(cmd, "kubeconfig"), Context: valueOf(cmd, "context")})
+	config, err := cluster.Config(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	all, err := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []cobra.Completion
+	for _, n := range all.Items {
+		names = append(names, n.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeLocked completes the entries of the lock file: paths of sources and references of images.
+func completeLocked(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	name := valueOf(cmd, "lock-file")
+	if name == "" {
+		file := valueOf(cmd, "file")
+		if file == "" {
+			file = defaultFile
+		}
+		name = strings.TrimSuffix(file, filepath.Ext(file)) + ".lock.yaml"
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	lock, err := schema.ReadLock(name, data)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var entries []cobra.Completion
+	for _, s := range lock.Sources {
+		entries = append(entries, s.Path)
+	}
+	for _, i := range lock.Images {
+		entries = append(entries, i.Annotations[schema.AnnotationImageID])
+	}
+	return entries, cobra.ShellCompDirectiveNoFileComp
+}

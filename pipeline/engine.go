@@ -48,7 +48,10 @@ type Options struct {
 	Target func(stages.App, stages.Objects) stages.Target
 	// Observer is told what happens.
 	Observer stages.Observer
-	// Secret, if not nil, is told each value that is kept out of all texts from then on.
+	// Secrets are values of the environment that no text may have: passwords and tokens of registries,
+	// clusters and keys.
+	Secrets [][]byte
+	// Secret, if not nil, is told each other value that is kept out of all texts from then on.
 	Secret func(value string)
 	// Transcript, if not nil, gets what the deploying tool prints by itself, with secrets masked once
 	// the run has ended.
@@ -165,7 +168,7 @@ type run struct {
 }
 
 func (p *Plan) newRun(opts Options, m mode) *run {
-	secret := &redactor{tell: opts.Secret}
+	secret := p.redactor(opts)
 	found := &objects{
 		secrets: map[string]map[string][]byte{}, configMaps: map[string]map[string][]byte{},
 		cluster: opts.Cluster, redactor: secret,

@@ -1,11 +1,15 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 	"strake.dev/strake/stages/redact"
 )
@@ -34,6 +38,59 @@ func (r *redactor) add(value []byte) {
 
 // clean cleans a message, which may end with what a program has printed.
 func (r *redactor) clean(text string) string { return r.set.CleanMessage(text) }
+
+// redactor returns what removes the secrets of a run: those of the environment, of the file, and those that
+// its steps will come to know.
+func (p *Plan) redactor(opts Options) *redactor {
+	r := &redactor{tell: opts.Secret}
+	for _, value := range opts.Secrets {
+		r.set.Add(value)
+	}
+	for _, value := range p.fileSecrets() {
+		r.add(value)
+	}
+	return r
+}
+
+// fileSecrets lists what is secret in a file by itself: the Secrets in it, and what the URLs of the
+// steps' configurations have of users and passwords.
+func (p *Plan) fileSecrets() [][]byte {
+	var found [][]byte
+	for _, s := range p.file.Secrets {
+		for k, v := range s.Values() {
+			if !slices.Contains(publicKeys, k) {
+				found = append(found, v)
+			}
+		}
+	}
+	for _, s := range p.Steps {
+		found = append(found, urlSecrets(s.spec.With)...)
+	}
+	return found
+}
+
+func urlSecrets(n *schema.Node) [][]byte {
+	if n == nil {
+		return nil
+	}
+	var found [][]byte
+	if text := n.Text(); strings.Contains(text, "://") && strings.Contains(text, "@") {
+		if u, err := url.Parse(text); err == nil && u.User != nil {
+			if password, ok := u.User.Password(); ok {
+				found = append(found, []byte(password))
+			} else if strings.HasPrefix(u.Scheme, "http") {
+				found = append(found, []byte(u.User.Username())) // a token
+			}
+		}
+	}
+	for _, p := range n.Pairs() {
+		found = append(found, urlSecrets(p.Value)...)
+	}
+	for _, item := range n.Items() {
+		found = append(found, urlSecrets(item)...)
+	}
+	return found
+}
 
 // A cleanError is an error whose text holds no secret.
 type cleanError struct {
@@ -127,4 +184,39 @@ func (o *objects) ConfigMap(ctx context.Context, name string) (map[string][]byte
 		return data, nil
 	}
 	return o.cluster.ConfigMap(ctx, name)
+}
+
+// minRendered is the length in bytes of the shortest value of a Secret among the manifests that counts:
+// templates make Secrets of much that is none.
+const minRendered = 8
+
+// manifestSecrets lists the values of the Secrets among manifests: whoever refuses an object may repeat it.
+func manifestSecrets(m stages.Manifests) [][]byte {
+	var found [][]byte
+	for doc := range bytes.SplitSeq(m, []byte("\n---")) {
+		if !bytes.Contains(doc, []byte("Secret")) {
+			continue
+		}
+		nodes, err := schema.Parse("", bytes.TrimPrefix(doc, []byte("---")))
+		if err != nil {
+			continue
+		}
+		for _, n := range nodes {
+			if n.Get("kind").Text() != "Secret" {
+				continue
+			}
+			for _, p := range n.Get("data").Pairs() {
+				plain, err := base64.StdEncoding.DecodeString(p.Value.Text())
+				if err == nil && len(plain) >= minRendered && !slices.Contains(publicKeys, p.Key) {
+					found = append(found, plain)
+				}
+			}
+			for _, p := range n.Get("stringData").Pairs() {
+				if text := p.Value.Text(); len(text) >= minRendered && !slices.Contains(publicKeys, p.Key) {
+					found = append(found, []byte(text))
+				}
+			}
+		}
+	}
+	return found
 }

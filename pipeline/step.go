@@ -277,6 +277,9 @@ func (r *run) merge(rec StepRecord, manifests stages.Manifests, file string) {
 	r.newLock.Images = append(r.newLock.Images, rec.Images...)
 	if manifests != nil {
 		r.manifests, r.rendered = manifests, file
+		for _, value := range manifestSecrets(manifests) {
+			r.secret.set.Add(value)
+		}
 	}
 }
 

@@ -52,8 +52,9 @@ type tool struct {
 	getenv func(string) string
 	// environ lists the environment; nil is none.
 	environ func() []string
-	// secrets are what no text may hold.
+	// secrets are what no text may hold; learned are those of the environment.
 	secrets redact.Set
+	learned [][]byte
 }
 
 // execute runs a command and returns the exit code.

@@ -35,7 +35,7 @@ var passwordInURL = regexp.MustCompile(`://[^/\s:@]*:([^/\s@]+)@`)
 func (t *tool) learnPasswords(args []string) {
 	for _, arg := range args {
 		if m := passwordInURL.FindStringSubmatch(arg); m != nil {
-			t.secrets.Add([]byte(m[1]))
+			t.learn([]byte(m[1]))
 		}
 	}
 }
@@ -49,18 +49,18 @@ func (t *tool) learnSecrets(cmd *cobra.Command) {
 	for _, variable := range t.environ() {
 		name, value, _ := strings.Cut(variable, "=")
 		if secretVariable.MatchString(name) && len(value) >= minEnvironment {
-			t.secrets.Add([]byte(value))
+			t.learn([]byte(value))
 		}
 	}
 	for _, file := range t.credentialFiles(cmd) {
 		for _, m := range secretField.FindAllStringSubmatch(beginning(file), -1) {
 			field, value := m[1], m[2]
-			t.secrets.Add([]byte(value))
+			t.learn([]byte(value))
 			if plain, err := base64.StdEncoding.DecodeString(value); err == nil && field == "auth" {
 				_, password, _ := strings.Cut(string(plain), ":")
-				t.secrets.Add([]byte(password))
+				t.learn([]byte(password))
 			} else if err == nil && field == "client-key-data" {
-				t.secrets.Add(plain)
+				t.learn(plain)
 			}
 		}
 	}
@@ -87,4 +87,11 @@ func beginning(name string) string {
 	}
 	data, _ := os.ReadFile(name) // what can't be read has nothing to hide
 	return string(data)
+}
+
+// learn has a value kept out of all that is printed.
+func (t *tool) learn(value []byte) {
+	if t.secrets.Add(value) {
+		t.learned = append(t.learned, value)
+	}
 }

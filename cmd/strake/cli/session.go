@@ -266,7 +266,7 @@ func (s *session) each(ctx context.Context, opts pipeline.Options, do func(conte
 	return s.set.Run(ctx, opts.Observer, func(ctx context.Context, pu *pipeline.Unit, to stages.Observer) error {
 		u := s.units[slices.Index(s.set.Units, pu)]
 		own := u.opts
-		own.Observer, own.Secret = to, opts.Secret
+		own.Observer, own.Secret, own.Secrets = to, opts.Secret, opts.Secrets
 		return do(ctx, u, own)
 	})
 }
@@ -297,7 +297,7 @@ func (t *tool) watch(ctx context.Context, s *session, flags *outputFlags, limit 
 	})()
 
 	opts := s.opts
-	opts.Observer, opts.Secret = events, t.mask(flags)
+	opts.Observer, opts.Secret, opts.Secrets = events, t.mask(flags), t.learned
 	err := do(ctx, opts)
 	if err != nil && record.run.Error != "" {
 		err = &runError{err: err, hint: record.run.Hint}

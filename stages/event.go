@@ -20,7 +20,8 @@ const (
 	// ChangePlanned is a change that a plan has found, and that isn't made.
 	ChangePlanned = "planned"
 	ImageFinal    = "image"
-	// Waiting means that a deploy step has made its changes and waits until all of it is ready.
+	// Waiting means that a deploy step is changing nothing and waits: until what it has changed is ready, and
+	// then either it is done, or it makes the changes that come after that.
 	Waiting = "waiting"
 )
 

@@ -41,6 +41,7 @@ var (
 	_ stages.Step          = (*step)(nil)
 	_ stages.Checker       = (*step)(nil)
 	_ stages.ImageVerifier = (*step)(nil)
+	_ stages.Watcher       = (*step)(nil)
 )
 
 // VerifiesImages tells whether it is about the images of the manifests.
@@ -50,6 +51,29 @@ func (s *step) VerifiesImages() bool { return s.config.Images }
 func (s *step) Check(ctx context.Context, job *stages.Job) error {
 	_, err := s.verifier(ctx, job)
 	return err
+}
+
+// Watches tells which files the keys or the policy are in.
+func (s *step) Watches(job *stages.Job) (stages.Watched, error) {
+	files := []string{s.config.PolicyFile}
+	for _, ref := range s.config.refs() {
+		files = append(files, ref.File)
+	}
+	var watched stages.Watched
+	for _, file := range files {
+		if file == "" {
+			continue
+		}
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(job.Dir, file)
+		}
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return watched, err
+		}
+		watched.Paths = append(watched.Paths, path)
+	}
+	return watched, nil
 }
 
 // Run verifies everything that it is about, and returns all that is to be refused. It has no key, so that it is

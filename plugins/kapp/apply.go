@@ -42,6 +42,8 @@ type applier struct {
 	// making is the number of pieces that make a change.
 	making int
 	done   int
+	// waits means that nothing is being changed, only waited for.
+	waits bool
 	// progressed is when a change was last done.
 	progressed time.Time
 	failures   []error
@@ -130,6 +132,11 @@ func (a *applier) run() error {
 		if !a.stopping {
 			a.start(f.ApplyingChangesOpts.Concurrency)
 		}
+		waits := a.making == 0 && len(a.ready) == 0 && len(a.tracked) > 0
+		if waits && !a.waits {
+			a.tell.pausing()
+		}
+		a.waits = waits
 		if a.busy == 0 && (a.stopping || len(a.ready) == 0 && len(a.tracked) == 0) {
 			return a.end()
 		}
@@ -184,6 +191,7 @@ func (a *applier) start(atOnce int) {
 		shelves, a.ready = a.bulk.pick(a.ready)
 		for s, changes := range shelves {
 			a.tell.applying(len(changes))
+			a.making++
 			a.work(func() result {
 				a.bulk.delete(a.s.ctx, s, changes)
 				return result{bulk: changes}
@@ -266,6 +274,7 @@ func (a *applier) see(c *change, look check, r result) result {
 // take takes the result of a piece of work.
 func (a *applier) take(r result) {
 	if r.bulk != nil {
+		a.making--
 		a.ready = append(a.ready, r.bulk...)
 		return
 	}

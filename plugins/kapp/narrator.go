@@ -80,6 +80,13 @@ func (n *narrator) retrying(c *change, err error) {
 	n.say([]string{c.ApplyDescription(), " ^ Retryable error: " + err.Error()})
 }
 
+// pausing tells that nothing more can be made until something is ready.
+func (n *narrator) pausing() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.events.Observe(stages.Event{Type: stages.Waiting})
+}
+
 // waiting tells why something isn't ready yet.
 func (n *narrator) waiting(c *change, messages []string, tracked, done int) {
 	n.mu.Lock()

@@ -80,6 +80,15 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) 
 	return result, err
 }
 
+// Watches tells that tags of images, and what images are built from, may move; not with an enforced lock,
+// which pins them.
+func (s *step) Watches(job *stages.Job) (stages.Watched, error) {
+	if job.Lock.Enforce {
+		return stages.Watched{}, nil
+	}
+	return stages.Watched{References: []string{"the images"}}, nil
+}
+
 // Plan does what Run does, but builds, pushes and tags nothing. Images that would be built have their
 // future tag in the manifests instead of a digest, and are not among the result's images.
 func (s *step) Plan(ctx context.Context, job *stages.Job) (stages.Result, []stages.Change, error) {

@@ -56,6 +56,7 @@ var (
 	_ stages.Placer  = (*step)(nil)
 	_ stages.Checker = (*step)(nil)
 	_ stages.Keyer   = (*step)(nil)
+	_ stages.Watcher = (*step)(nil)
 )
 
 // Folder is where in the App's folder the configuration wants the source.
@@ -81,6 +82,9 @@ func (s *step) Key(ctx context.Context, job *stages.Job) (string, error) {
 	}
 	return s.source.Kind() + " " + key, nil
 }
+
+// Watches tells what the source depends on.
+func (s *step) Watches(job *stages.Job) (stages.Watched, error) { return source.Watches(s.source, job) }
 
 // Run fetches the source into job.Out.
 func (s *step) Run(ctx context.Context, job *stages.Job) (stages.Result, error) {

@@ -66,6 +66,7 @@ var (
 	_ stages.Placer  = (*whole)(nil)
 	_ stages.Checker = (*whole)(nil)
 	_ stages.Keyer   = (*whole)(nil)
+	_ stages.Watcher = (*whole)(nil)
 )
 
 // Folder is where in the App's folder the configuration's folders go.
@@ -131,6 +132,28 @@ func (w *whole) Key(ctx context.Context, job *stages.Job) (string, error) {
 		keys = append(keys, key)
 	}
 	return strings.Join(keys, "\n"), nil
+}
+
+// Watches tells what the configuration's file and its sources depend on; while the file is invalid, that is
+// only the file.
+func (w *whole) Watches(job *stages.Job) (stages.Watched, error) {
+	file, err := filepath.Abs(w.path(job))
+	watched := stages.Watched{Paths: []string{file}}
+	if err != nil {
+		return watched, err
+	}
+	parts, err := w.parts(job)
+	if err != nil {
+		return watched, nil //nolint:nilerr // the run says what is wrong with it
+	}
+	for _, p := range parts {
+		more, err := p.Watches()
+		if err != nil {
+			return watched, err
+		}
+		watched.Add(more)
+	}
+	return watched, nil
 }
 
 // Run fetches all contents into job.Out.

@@ -146,3 +146,9 @@ func (p Part) fetch(ctx context.Context, root *os.Root, dir string) (schema.Lock
 	}
 	return resolved, a.Date, nil
 }
+
+// Watches tells what the part depends on.
+func (p Part) Watches() (stages.Watched, error) {
+	watched, err := source.Watches(p.source, p.job)
+	return watched, p.named(err)
+}

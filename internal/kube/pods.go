@@ -51,14 +51,15 @@ func (c *Cluster) ReadyPods(ctx context.Context, namespace, selector string) ([]
 	}
 	var pods []Pod
 	for i := range list.Items {
-		if p := &list.Items[i]; ready(p) {
+		if p := &list.Items[i]; Ready(p) {
 			pods = append(pods, Pod{Namespace: p.Namespace, Name: p.Name})
 		}
 	}
 	return pods, nil
 }
 
-func ready(p *core.Pod) bool {
+// Ready tells whether a pod runs and is ready, and isn't about to go.
+func Ready(p *core.Pod) bool {
 	if p.Status.Phase != core.PodRunning || p.DeletionTimestamp != nil {
 		return false
 	}

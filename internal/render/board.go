@@ -41,6 +41,8 @@ const (
 	markFailed
 	markWarning
 	markDetail
+	// markNone is that of lines that no event is behind.
+	markNone
 )
 
 // A line is one line that stays.

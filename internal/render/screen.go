@@ -82,6 +82,8 @@ func (s *screen) format(l line) string {
 		return s.paint(red, "✗ "+l.text)
 	case markWarning:
 		return s.paint(yellow, "! "+l.text)
+	case markNone:
+		return l.text
 	default:
 		return "  " + l.text
 	}

@@ -18,6 +18,16 @@ const Schema = "strake.dev/events/v1"
 // StreamStarted is the type of the first line.
 const StreamStarted = "stream-started"
 
+// The types of lines that are among those of runs without being theirs, with strake run --watch.
+const (
+	// Watching tells what happens between the runs.
+	Watching = "watch"
+	// PodLog is a line that a pod of the app has logged; PortForwarded tells that a port of a pod can be
+	// reached.
+	PodLog        = "pod-log"
+	PortForwarded = "port-forward"
+)
+
 // A Line is one line of a run's events in JSON. The first has a Head, the last, of the type
 // [stages.RunFinished], has a Verdict.
 type Line struct {
@@ -26,6 +36,38 @@ type Line struct {
 	Command string `json:"command,omitempty"`
 	*Head
 	*Verdict
+	// Watch is that of lines of the type watch, and Pod that of lines of pods.
+	Watch *Watch `json:"watch,omitempty"`
+	Pod   *Pod   `json:"pod,omitempty"`
+}
+
+// A Watch says what happens between the runs of strake run --watch.
+type Watch struct {
+	// State is waiting, for changes of Paths and References; changed, which begins another run; or stopped.
+	State string `json:"state"`
+	// Paths are the files and folders that are watched, or that have changed.
+	Paths []string `json:"paths,omitempty"`
+	// References are those that are asked for from time to time, and Steps those for which they have moved.
+	References []string `json:"references,omitempty"`
+	Steps      []string `json:"steps,omitempty"`
+}
+
+// The states of a Watch.
+const (
+	WatchWaiting = "waiting"
+	WatchChanged = "changed"
+	WatchStopped = "stopped"
+)
+
+// A Pod is whom a line is from; of a line of the type port-forward, it is whatever the port is one of, such as
+// service/web.
+type Pod struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	Container string `json:"container,omitempty"`
+	// Local is the address on this machine at which Port of the pod can be reached.
+	Local string `json:"local,omitempty"`
+	Port  int    `json:"port,omitempty"`
 }
 
 // A Head says what the lines after it are.

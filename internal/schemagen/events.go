@@ -27,6 +27,7 @@ func (g *generator) events() (*jsonschema.Schema, error) {
 	set("type", &jsonschema.Schema{Enum: words([]string{
 		report.StreamStarted, stages.RunStarted, stages.StepStarted, stages.StepFinished, stages.StepSkipped, stages.TaskUpdate,
 		stages.LogLine, stages.Warning, stages.ChangeMade, stages.ChangePlanned, stages.ImageFinal, stages.Waiting, stages.RunFinished,
+		report.Watching, report.PodLog, report.PortForwarded,
 	})})
 	set("schema", &jsonschema.Schema{Const: report.Schema})
 	set("outcome", &jsonschema.Schema{Enum: words([]string{
@@ -39,6 +40,9 @@ func (g *generator) events() (*jsonschema.Schema, error) {
 	}
 	require(report.StreamStarted, "command", "schema", "strake")
 	require(stages.RunFinished, "command", "outcome", "exitCode", "counts")
+	require(report.Watching, "watch")
+	require(report.PodLog, "pod")
+	require(report.PortForwarded, "pod")
 	root.Title = "strake events"
 	return root, nil
 }

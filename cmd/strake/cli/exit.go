@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"syscall"
 
 	"strake.dev/strake/internal/signing"
 	"strake.dev/strake/pipeline"
@@ -49,6 +50,7 @@ func exitCode(ctx context.Context, err error) int {
 	}
 	var (
 		interrupted *signalError
+		superseded  *supersededError
 		stale       *stages.LockError
 		busy        *pipeline.BusyError
 		idle        *pipeline.IdleError
@@ -60,6 +62,8 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case errors.As(context.Cause(ctx), &interrupted):
 		return interrupted.exitCode()
+	case errors.As(context.Cause(ctx), &superseded):
+		return signalExit + int(syscall.SIGINT)
 	case errors.As(err, &named):
 		return named.code
 	case errors.Is(err, errPending):

@@ -26,6 +26,8 @@ type outputFlags struct {
 	records bool
 	// recording is that of the command while it works.
 	recording *recording
+	// lasting is the output of a command with several runs; nil for others.
+	lasting *lasting
 }
 
 const (
@@ -74,6 +76,11 @@ func (t *tool) display(flags *outputFlags, events *render.JSON, steps []string) 
 			return silent{} // the recording prints them
 		}
 		return events
+	}
+	if flags.lasting != nil && events != nil {
+		show := t.display(flags, nil, steps)
+		flags.lasting.show(show)
+		return flags.lasting
 	}
 	switch t.progress(flags.progress.value) {
 	case progressNone:

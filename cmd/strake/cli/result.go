@@ -41,6 +41,9 @@ type document interface{ document() }
 // written.
 func (t *tool) conclude(ctx context.Context, command string, flags *outputFlags, do func(events *render.JSON) (printable, error)) error {
 	events := render.NewJSON(t.out)
+	if flags.lasting != nil && flags.lasting.json != nil {
+		events = flags.lasting.json
+	}
 	if !flags.records {
 		result, err := do(events)
 		if flags.format.value == formatJSON {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"strake.dev/strake/internal/render"
@@ -12,6 +14,7 @@ type runOptions struct {
 	runFlags
 	rangeFlags
 	limitFlags
+	watchFlags
 }
 
 func newRunCommand(t *tool) *cobra.Command {
@@ -40,29 +43,44 @@ written after doing the same, also when a step has failed.`,
 	opts.addReports(t, cmd)
 	opts.rangeFlags.add(cmd, stages.All()...)
 	opts.limitFlags.add(cmd)
+	opts.watchFlags.add(cmd)
 	return cmd
 }
 
 func (t *tool) run(cmd *cobra.Command, o *runOptions) error {
-	if err := o.check(cmd); err != nil {
+	if err := o.rangeFlags.check(cmd); err != nil {
 		return err
 	}
+	if err := o.watchFlags.check(cmd, o); err != nil {
+		return err
+	}
+	if o.stays() {
+		return t.runAndWatch(cmd, o)
+	}
 	return t.conclude(cmd.Context(), "run", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.openRuns(cmd, &o.runFlags)
-		if err != nil {
+		return t.runOnce(cmd.Context(), cmd, o, events, func(*session) error { return nil })
+	})
+}
+
+// runOnce opens the session, lets prepare do something with it, and runs it.
+func (t *tool) runOnce(ctx context.Context, cmd *cobra.Command, o *runOptions, events *render.JSON, prepare func(*session) error) (printable, error) {
+	s, err := t.openRuns(cmd, &o.runFlags)
+	if err != nil {
+		return nil, err
+	}
+	s.configure(func(opts *pipeline.Options) {
+		opts.From, opts.Until = o.stages()
+		opts.Limits = o.limits()
+	})
+	if err := prepare(s); err != nil {
+		return nil, err
+	}
+	if o.format.value == formatApp {
+		if err := s.single(); err != nil {
 			return nil, err
 		}
-		s.configure(func(opts *pipeline.Options) {
-			opts.From, opts.Until = o.stages()
-			opts.Limits = o.limits()
-		})
-		if o.format.value == formatApp {
-			if err := s.single(); err != nil {
-				return nil, err
-			}
-			return nil, t.runAsApp(cmd.Context(), s, o)
-		}
-		_, result, err := t.runSteps(cmd.Context(), s, &o.engineFlags, events)
-		return result, err
-	})
+		return nil, t.runAsApp(ctx, s, o)
+	}
+	_, result, err := t.runSteps(ctx, s, &o.engineFlags, events)
+	return result, err
 }

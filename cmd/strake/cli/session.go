@@ -72,6 +72,8 @@ type session struct {
 	opts pipeline.Options
 	// also, if not nil, is told what happens as well.
 	also stages.Observer
+	// secret, if not nil, is told each value that is kept out of all texts.
+	secret func(value string)
 }
 
 // A unit is one plan of a session, and how it is run.
@@ -298,6 +300,14 @@ func (t *tool) watch(ctx context.Context, s *session, flags *outputFlags, limit 
 
 	opts := s.opts
 	opts.Observer, opts.Secret, opts.Secrets = events, t.mask(flags), t.learned
+	if mask := opts.Secret; s.secret != nil {
+		opts.Secret = func(value string) {
+			s.secret(value)
+			if mask != nil {
+				mask(value)
+			}
+		}
+	}
 	err := do(ctx, opts)
 	if err != nil && record.run.Error != "" {
 		err = &runError{err: err, hint: record.run.Hint}

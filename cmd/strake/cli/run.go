@@ -29,12 +29,17 @@ anything is deployed.
 A Pipeline with targets or several Apps is run for each of them, one after the
 other or as many at a time as its maxParallel says; --target and --app choose.
 
+With --watch, run again whenever a file of the App or what a branch, tag or
+version leads to has changed; an edit of what a run has read already ends that
+run. --logs and --port-forward show what was deployed until interrupted.
+
 With --output app, print the App with the status that kapp-controller would have
 written after doing the same, also when a step has failed.`,
 		Example: `  strake run
   strake run -f app.yaml --set replicas=3
   strake run -f app.yaml --locked --timeout 15m
   strake run -f app.yaml --until build
+  strake run --watch --logs --port-forward service/web:8080:80
   strake run -f release.yaml --target staging --set channel=stable`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.run(cmd, &opts) },

@@ -52,10 +52,10 @@ func (f *watchFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.watch, "watch", "w", false, "run again whenever something changes, until interrupted")
 	fromEnv(flags, "watch", "STRAKE_WATCH")
-	flags.DurationVar(&f.interval, "watch-interval", defaultInterval, "with --watch, how often branches, tags and versions are asked for; 0 is never")
+	flags.DurationVar(&f.interval, "watch-interval", defaultInterval, "with --watch, ask for branches, tags and versions every `DURATION`; 0 is never")
 	fromEnv(flags, "watch-interval", "STRAKE_WATCH_INTERVAL")
 	flags.BoolVar(&f.logs, "logs", false, "show what the app's pods log, until interrupted")
-	flags.StringArrayVar(&f.forwards, "port-forward", nil, "forward a port of this machine to a pod of the app, until interrupted: `[KIND/]NAME:[LOCAL:]PORT`, such as service/web:8080:80 (repeatable)")
+	flags.StringArrayVar(&f.forwards, "port-forward", nil, "forward a port of this machine to a ready pod of the app, until interrupted: [KIND/]NAME:[LOCAL:]`PORT`, such as service/web:8080:80 (repeatable)")
 }
 
 func (f *watchFlags) check(cmd *cobra.Command, o *runOptions) error {

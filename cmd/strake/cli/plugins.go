@@ -27,6 +27,7 @@ keys that entries of an App have.`,
 		},
 	}
 	opts.addFormat(cmd)
+	cmd.AddCommand(newPluginsTestCommand(t))
 	return cmd
 }
 

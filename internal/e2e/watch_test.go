@@ -203,7 +203,7 @@ func TestWatch(t *testing.T) {
 
 	t.Run("invalid file", func(t *testing.T) {
 		valid := w.read("app.yaml")
-		w.write("app.yaml", strings.Replace(valid, "template:", "tempalte:", 1))
+		w.write("app.yaml", strings.Replace(valid, "template:", "templates:", 1))
 		end := r.until("verdict", ofType(stages.RunFinished))
 		if end.Verdict == nil || end.ExitCode != 3 || len(end.Diagnostics) == 0 {
 			t.Errorf("verdict is %+v", end)

@@ -17,6 +17,8 @@ var variables = map[string]struct{ flag, value, want string }{
 	"STRAKE_LOCK_FILE":             {"lock-file", "l.yaml", "l.yaml"},
 	"STRAKE_TARGETS":               {"target", "a,b", "[a,b]"},
 	"STRAKE_APPS":                  {"app", "a,b", "[a,b]"},
+	"STRAKE_WATCH":                 {"watch", "true", "true"},
+	"STRAKE_WATCH_INTERVAL":        {"watch-interval", "1m", "1m0s"},
 	"STRAKE_BUILD_CACHE":           {"build-cache", "r.io/cache", "r.io/cache"},
 	"STRAKE_VALUES":                {"values", "a.yml,b.yml", "[a.yml,b.yml]"},
 	"STRAKE_LOCKED":                {"locked", "true", "true"},
@@ -79,7 +81,7 @@ func TestEnvironment(t *testing.T) {
 			}
 			cmd = find(t, newRootCommand(tool), name)
 			flag = cmd.Flags().Lookup(v.flag)
-			given := map[string]string{"locked": "false", "allow-empty": "false", "max-prune": "1", "object-timeout": "1s", "local": "false", "output": "text", "progress": "none", "report": "html=b.html", "timeout": "1s"}[v.flag]
+			given := map[string]string{"locked": "false", "allow-empty": "false", "max-prune": "1", "object-timeout": "1s", "local": "false", "output": "text", "progress": "none", "report": "html=b.html", "timeout": "1s", "watch": "false", "watch-interval": "2s"}[v.flag]
 			if err := cmd.Flags().Set(v.flag, given); err != nil {
 				t.Fatal(err)
 			}

@@ -226,7 +226,7 @@ func (v *vigil) expect(s *session) {
 		name = defaultFile // it may come
 	}
 	whose := map[string][]string{v.absolute(name): nil}
-	for _, file := range v.o.valueFlags.files {
+	for _, file := range v.o.files {
 		whose[v.absolute(file)] = nil
 	}
 	if s != nil {

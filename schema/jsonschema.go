@@ -18,10 +18,15 @@ var (
 	policySchema []byte
 	//go:embed events.schema.json
 	eventsSchema []byte
+	//go:embed plugin.schema.json
+	pluginSchema []byte
 )
 
-// JSONSchemaKinds lists the kinds of file that there is a JSON Schema for. Events are the lines of --output json.
-func JSONSchemaKinds() []string { return []string{"app", "pipeline", "signaturepolicy", "events"} }
+// JSONSchemaKinds lists the kinds of file that there is a JSON Schema for. Events are the lines of --output json,
+// and plugin is for the lines that executable plugins read and write.
+func JSONSchemaKinds() []string {
+	return []string{"app", "pipeline", "signaturepolicy", "events", "plugin"}
+}
 
 // JSONSchema returns the JSON Schema (draft 2020-12) of a kind of file. That of a file of users describes the file with the
 // plugins that strake comes with, and what a schema can say: [Load] and the plugins check more.
@@ -35,6 +40,8 @@ func JSONSchema(kind string) ([]byte, error) {
 		return policySchema, nil
 	case "events":
 		return eventsSchema, nil
+	case "plugin":
+		return pluginSchema, nil
 	default:
 		return nil, fmt.Errorf("no JSON Schema for %q: expected one of %s", kind, strings.Join(JSONSchemaKinds(), ", "))
 	}

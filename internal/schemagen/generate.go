@@ -28,6 +28,7 @@ func generate(plugins *stages.Registry, root string) (map[string][]byte, error) 
 
 		"signaturepolicy.schema.json": (*generator).policy,
 		"events.schema.json":          (*generator).events,
+		"plugin.schema.json":          (*generator).protocol,
 	} {
 		g := &generator{
 			reflector: reflector{comments: comments, defs: jsonschema.Definitions{}, types: map[string]reflect.Type{}},

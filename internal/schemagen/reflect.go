@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"path"
 	"reflect"
@@ -21,6 +22,7 @@ var (
 	anyType      = reflect.TypeFor[any]()
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
+	rawType      = reflect.TypeFor[json.RawMessage]()
 	decoderType  = reflect.TypeFor[schema.NodeDecoder]()
 )
 
@@ -40,7 +42,7 @@ type reflector struct {
 // of returns the schema of a type: for a struct a reference to its definition.
 func (r *reflector) of(t reflect.Type) (*jsonschema.Schema, error) {
 	switch {
-	case t == nodeType, t == anyType:
+	case t == nodeType, t == anyType, t == rawType:
 		return &jsonschema.Schema{}, nil
 	case t == timeType:
 		return &jsonschema.Schema{Type: "string", Format: "date-time"}, nil

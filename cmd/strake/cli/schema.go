@@ -16,7 +16,8 @@ func newSchemaCommand(t *tool) *cobra.Command {
 		Long: `Print a JSON Schema, for editors and for checks without strake. An editor with
 the YAML language server takes it from a first line such as
   # yaml-language-server: $schema=./app.schema.json
-That of events is for each line of --output json, and of reports in JSON.`,
+That of events is for each line of --output json, and of reports in JSON; that of
+plugin for each line that strake and an executable plugin exchange.`,
 		Example:   "  strake schema app > app.schema.json",
 		Args:      oneOf(kinds...),
 		ValidArgs: kinds,

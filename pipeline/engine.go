@@ -25,6 +25,8 @@ type Options struct {
 	Workspace string
 	// LockFile is the lock file's path; empty for none.
 	LockFile string
+	// Results keep what steps have made beyond the workspace; nil keeps nothing.
+	Results Results
 	// Locked makes everything that is not in the lock file, or differs from it, an error.
 	Locked bool
 	// Move names the entries of the lock file that are resolved anew while all others stay as they are:

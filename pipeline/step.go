@@ -106,6 +106,9 @@ func (r *run) perform(ctx context.Context, s Step) (rec StepRecord, err error) {
 		rec.Status, rec.Reason = StatusSkipped, unchanged
 		return rec, r.adopt(s, last)
 	}
+	if cached, found, err := r.recall(s, rec); found || err != nil {
+		return cached, err
+	}
 	return r.execute(ctx, s, job, rec)
 }
 
@@ -162,14 +165,10 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 		rec.Output = result.Manifests.Digest()
 	}
 	rec.Outputs = told.yielded(s, rec, result)
-	// The record forgets the step before its earlier result is touched: a run that is killed in
-	// between leaves no record of something that is half there.
-	if err := r.forget(s); err != nil {
+	if err := r.place(s); err != nil {
 		return rec, err
 	}
-	if err := r.ws.commit(s.Name, place(s)); err != nil {
-		return rec, err
-	}
+	r.remember(s, rec, result.Manifests)
 	r.merge(rec, result.Manifests, r.fileOf(s))
 	return rec, nil
 }

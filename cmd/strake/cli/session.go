@@ -158,7 +158,7 @@ func (t *tool) openAll(ctx context.Context, f *engineFlags) (*session, error) {
 		kube.Namespace = ""
 		cluster := clusters[kube].Cluster
 		s.units = append(s.units, &unit{u, pipeline.Options{
-			Version: t.version(), Dir: folder(u.File), Cluster: cluster.Objects(u.Plan.App.Namespace),
+			Version: t.version(), Results: deps.Cache, Dir: folder(u.File), Cluster: cluster.Objects(u.Plan.App.Namespace),
 			Target: cluster.Target, Values: u.Values,
 		}})
 	}

@@ -34,7 +34,7 @@ const exitHelp = `Exit codes:
   4  the lock is missing or stale (--locked)
   5  a signature is wrong: none is by a key that is required
   6  refused: the cluster is not as the plan needs it, too much would be deleted,
-     or the App is paused or canceled
+     a plugin is not allowed to run, or the App is paused or canceled
   7  another run is using the workspace, or deploying the app
   8  timed out
   9  a signature is required, and there is none

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"os"
@@ -29,7 +30,7 @@ func addCompletions(root *cobra.Command) {
 			addCompletions(cmd)
 		}
 	}
-	for flag, complete := range map[string]cobra.CompletionFunc{"context": completeContexts, "namespace": completeNamespaces, "only": completeLocked} {
+	for flag, complete := range map[string]cobra.CompletionFunc{"context": completeContexts, "namespace": completeNamespaces, "only": completeLocked, "target": completeTargets, "app": completeApps} {
 		if root.Flags().Lookup(flag) != nil {
 			_ = root.RegisterFlagCompletionFunc(flag, complete) // the flag exists, and has no completion yet
 		}
@@ -105,4 +106,51 @@ func completeLocked(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completio
 		entries = append(entries, i.Annotations[schema.AnnotationImageID])
 	}
 	return entries, cobra.ShellCompDirectiveNoFileComp
+}
+
+// pipelineOf is the Pipeline of the file that the command line names; nil if it holds none.
+func pipelineOf(cmd *cobra.Command) (string, *schema.Pipeline) {
+	name := cmp.Or(valueOf(cmd, "file"), defaultFile)
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return name, nil
+	}
+	file, err := schema.Load(name, data)
+	if err != nil {
+		return name, nil
+	}
+	return name, file.Pipeline
+}
+
+// completeTargets completes the targets of the file's Pipeline.
+func completeTargets(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	if _, p := pipelineOf(cmd); p != nil {
+		for _, t := range p.Spec.Targets {
+			names = append(names, t.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeApps completes the names of the Apps that the file's Pipeline runs.
+func completeApps(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	file, p := pipelineOf(cmd)
+	if p == nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, ref := range p.Spec.Apps {
+		files, _ := filepath.Glob(filepath.Join(filepath.Dir(file), ref.Path)) // a pattern that is wrong names none
+		for _, name := range files {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				continue
+			}
+			if app, err := schema.Load(name, data); err == nil && app.App != nil {
+				names = append(names, app.App.Metadata.Name)
+			}
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

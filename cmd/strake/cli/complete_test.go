@@ -33,6 +33,10 @@ func TestCompletions(t *testing.T) {
 	if err := os.WriteFile("config", []byte(kubeconfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pipe := "apiVersion: strake.dev/v1alpha1\nkind: Pipeline\nmetadata: {name: p}\nspec:\n  targets: [{name: staging}, {name: prod}]\n  apps: [app.yaml]\n"
+	if err := os.WriteFile("pipe.yaml", []byte(pipe), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct{ args, want string }{
 		{"run --kubeconfig config --context ", "dev prod"},
 		{"run --kubeconfig missing --context ", ""},
@@ -40,6 +44,9 @@ func TestCompletions(t *testing.T) {
 		{"lock update --only ", "app"},
 		{"lock update -f other.yaml --only ", ""},
 		{"lock update -f app.yaml --only ", "app"},
+		{"run -f pipe.yaml --target ", "staging prod"},
+		{"plan -f pipe.yaml --app ", "demo"},
+		{"run -f app.yaml --target ", ""},
 		{"run --from ", "fetch verify template build publish deploy"},
 	} {
 		words := completions(t, strings.Split(test.args, " ")...)

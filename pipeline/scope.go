@@ -62,47 +62,40 @@ func (s scope) examples(before []Step) expr.Names {
 // replace returns a node in which expressions are replaced by their values; late tells that some wait for
 // steps and were only tried with examples.
 func (s scope) replace(n *schema.Node, before []Step) (_ *schema.Node, late bool, err error) {
-	var env *expr.Env
-	out, err := n.Replace(func(text *schema.Node) (any, error) {
-		if !expr.Has(text.Text()) {
-			return text.Text(), nil
-		}
-		if env == nil {
-			if env, err = expr.New(s.examples(before)); err != nil {
-				return nil, err
-			}
-		}
-		t, err := env.Template(text.Text())
-		switch {
-		case err != nil:
-			return nil, at(text, err)
-		case t.Names(nameSteps):
+	out, err := s.evaluate(n, before, func(t *expr.Template) (any, error) {
+		if t.Names(nameSteps) {
 			late = true
-			value, err := t.Try()
-			return value, at(text, err)
+			return t.Try()
 		}
-		value, err := t.Eval(s.values)
-		return value, at(text, err)
+		return t.Eval(s.values)
 	})
 	return out, late, err
 }
 
 // fill replaces the expressions of a node once steps have run.
 func (s scope) fill(n *schema.Node, before []Step, values expr.Names) (*schema.Node, error) {
-	env, err := expr.New(s.examples(before))
-	if err != nil {
-		return nil, err
-	}
+	return s.evaluate(n, before, func(t *expr.Template) (any, error) { return t.Eval(values) })
+}
+
+// evaluate returns a node with the values of the texts that hold expressions.
+func (s scope) evaluate(n *schema.Node, before []Step, value func(*expr.Template) (any, error)) (*schema.Node, error) {
+	var env *expr.Env
 	return n.Replace(func(text *schema.Node) (any, error) {
 		if !expr.Has(text.Text()) {
 			return text.Text(), nil
+		}
+		if env == nil {
+			var err error
+			if env, err = expr.New(s.examples(before)); err != nil {
+				return nil, err
+			}
 		}
 		t, err := env.Template(text.Text())
 		if err != nil {
 			return nil, at(text, err)
 		}
-		value, err := t.Eval(values)
-		return value, at(text, err)
+		v, err := value(t)
+		return v, at(text, err)
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"strake.dev/strake/internal/kube"
+	"strake.dev/strake/pipeline"
 	"strake.dev/strake/schema"
 )
 
@@ -82,14 +83,7 @@ func completeNamespaces(cmd *cobra.Command, _ []string, _ string) ([]cobra.Compl
 
 // completeLocked completes the entries of the lock file: paths of sources and references of images.
 func completeLocked(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	name := valueOf(cmd, "lock-file")
-	if name == "" {
-		file := valueOf(cmd, "file")
-		if file == "" {
-			file = defaultFile
-		}
-		name = strings.TrimSuffix(file, filepath.Ext(file)) + ".lock.yaml"
-	}
+	name := cmp.Or(valueOf(cmd, "lock-file"), pipeline.LockFileFor(cmp.Or(valueOf(cmd, "file"), defaultFile), valueOf(cmd, "target")))
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

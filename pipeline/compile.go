@@ -348,15 +348,5 @@ func (c *appCompiler) step(stage stages.Stage, plugin stages.Plugin, at, with *s
 }
 
 func stepName(stage, distinct string) string {
-	clean := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r - 'A' + 'a'
-		default:
-			return '-'
-		}
-	}, distinct)
-	return strings.TrimRight(stage+"-"+strings.Trim(clean, "-"), "-")
+	return strings.TrimRight(stage+"-"+schema.NameFrom(distinct), "-")
 }

@@ -1,6 +1,9 @@
 package schema
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // The kinds that a file may hold.
 const (
@@ -166,6 +169,21 @@ func validName(s string) bool {
 		}
 	}
 	return true
+}
+
+// NameFrom makes of any text what a name may consist of: lower-case letters, digits and “-”. It may be empty.
+func NameFrom(text string) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, text)
+	return strings.Trim(clean, "-")
 }
 
 // An Entry is one entry of a stage: a mapping in which one key names a plugin. Its meaning is the

@@ -204,16 +204,7 @@ func (w *writer) finish(a *app) (*Result, error) {
 
 // Name makes a name that Kubernetes takes of any text.
 func Name(text string) string {
-	clean := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r - 'A' + 'a'
-		default:
-			return '-'
-		}
-	}, text)
+	clean := schema.NameFrom(text)
 	const longest = 63
 	clean = strings.Trim(clean[:min(len(clean), longest)], "-")
 	if clean == "" {

@@ -242,12 +242,11 @@ func (l *Loader) pipeline(set *Set, file *schema.File) error {
 // its Apps.
 func (l *Loader) target(set *Set, file *schema.File, t schema.Target, base scope) (apps []string, err error) {
 	known := base.with(expr.Names{nameTarget: t.Name})
+	var found schema.Diagnostics
 	if t.Name != "" {
 		when, err := known.condition(t.Node(), t.When, nil)
-		if err != nil {
-			return nil, err
-		}
-		if when != nil && !l.Check {
+		found.Collect(t.Node().Pos(), "", err)
+		if when != nil && err == nil && !l.Check {
 			holds, err := when.True(known.values)
 			if err != nil {
 				return nil, at(t.Node().Get("when"), err)
@@ -257,9 +256,16 @@ func (l *Loader) target(set *Set, file *schema.File, t schema.Target, base scope
 				return l.Apps, nil
 			}
 		}
-		if t, err = resolve(t, known); err != nil {
-			return nil, err
+		right, err := resolve(t, known)
+		found.Collect(t.Node().Pos(), "", err)
+		if err := found.Err(); err != nil {
+			// What is wrong with the steps is worth telling, too.
+			known = known.with(expr.Names{nameRegistry: expr.Anything{}, nameValues: expr.Anything{}})
+			_, wrong := compile(file, l.registry(&found), known)
+			found.Collect(schema.Pos{File: file.Name}, "", wrong)
+			return nil, found.Err()
 		}
+		t = right
 	}
 	values, err := l.values(t.Values, file.Pipeline.Spec.Params)
 	if err != nil {

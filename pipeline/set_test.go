@@ -273,9 +273,14 @@ func TestPipelineMistakes(t *testing.T) {
 	want := []string{
 		`p.yaml:8:27: spec.targets[0].values.x: expression "params.chanel", column 7: there is no "chanel" (did you mean channel?)`,
 		`p.yaml:9:33: spec.targets[1].when: expression "params.channel": expected true or false, found a value of type string`,
+		`p.yaml:11:53: spec.stages[0].when: expression "steps.two.outcome == ''", column 6: there is no "two"`,
+		`p.yaml:12:59: spec.stages[1].with.say: expression "steps.one.outputs.sad", column 18: there is no "sad" (did you mean said?)`,
+		`p.yaml:13:63: spec.stages[2].with.count: expected a whole number, found the string "x"`,
+		`p.yaml:13:96: spec.stages[2].with.sai: unknown field (did you mean say?)`,
+		`p.yaml:14:41: spec.stages[3].uses: no plugin "speek" for the template stage (did you mean speak?)`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("of targets (-want +got):\n%s", diff)
+		t.Errorf("of targets and steps (-want +got):\n%s", diff)
 	}
 	text, err := os.ReadFile(filepath.Join(r.dir, "p.yaml"))
 	if err != nil {
@@ -290,14 +295,7 @@ func TestPipelineMistakes(t *testing.T) {
 	for line := range strings.Lines(err.Error()) {
 		got = append(got, strings.TrimSpace(strings.ReplaceAll(line, r.dir+"/", "")))
 	}
-	want = []string{
-		`p.yaml:11:53: spec.stages[0].when: expression "steps.two.outcome == ''", column 6: there is no "two"`,
-		`p.yaml:12:59: spec.stages[1].with.say: expression "steps.one.outputs.sad", column 18: there is no "sad" (did you mean said?)`,
-		`p.yaml:13:63: spec.stages[2].with.count: expected a whole number, found the string "x"`,
-		`p.yaml:13:96: spec.stages[2].with.sai: unknown field (did you mean say?)`,
-		`p.yaml:14:41: spec.stages[3].uses: no plugin "speek" for the template stage (did you mean speak?)`,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want[2:], got); diff != "" {
 		t.Errorf("of steps (-want +got):\n%s", diff)
 	}
 	r.loader.Check = false
@@ -308,6 +306,62 @@ func TestPipelineMistakes(t *testing.T) {
 	r.loader.Set, r.loader.Targets = nil, []string{"c"}
 	if _, err := r.load(); err == nil || !strings.Contains(err.Error(), "parameter channel has no default, and isn't given (give it with --set channel=VALUE, --values FILE or STRAKE_PARAM_CHANNEL)") {
 		t.Errorf("no parameter: %v", err)
+	}
+}
+
+// What is wrong with single fields and with several is told at once.
+func TestMistakesOfAllKinds(t *testing.T) {
+	r := newRunner(t, map[string]string{
+		"p.yaml": pipeHead + `  maxParallel: 0
+  params: [{name: 1x}, {name: a}, {name: a}]
+  targets: [{name: prod, needs: [staging], kub: {}}, {name: prod}]
+  stages:
+  - {name: one, stage: templat, uses: speak}
+  - {name: one, stage: template, uses: speak, retries: x}
+  - {stage: template, uses: speak}
+  - {stage: template, uses: speak}
+`,
+	})
+	r.loader.Check = true
+	_, err := r.load()
+	var got []string
+	for line := range strings.Lines(err.Error()) {
+		got = append(got, strings.TrimSpace(strings.ReplaceAll(line, r.dir+"/", "")))
+	}
+	want := []string{
+		`p.yaml:5:16: spec.maxParallel: expected at least 1, found 0`,
+		`p.yaml:6:19: spec.params[0].name: "1x" is not a valid name of a parameter (letters, digits and “_”, not beginning with a digit)`,
+		`p.yaml:6:42: spec.params[2].name: "a" names an earlier parameter already`,
+		`p.yaml:7:34: spec.targets[0].needs[0]: no target "staging" comes before this one`,
+		`p.yaml:7:44: spec.targets[0].kub: unknown field (did you mean kube?)`,
+		`p.yaml:7:61: spec.targets[1].name: "prod" names an earlier target already`,
+		`p.yaml:9:24: spec.stages[0].stage: expected one of fetch, verify, template, build, publish, deploy, found "templat" (did you mean template?)`,
+		`p.yaml:10:12: spec.stages[1].name: "one" names an earlier step already`,
+		`p.yaml:10:56: spec.stages[1].retries: expected a whole number, found the string "x"`,
+		`p.yaml:11:5: spec.stages[2].name: missing, but required`,
+		`p.yaml:12:5: spec.stages[3].name: missing, but required`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A number goes where a text is expected, if it is an expression's.
+func TestNumbersAsTexts(t *testing.T) {
+	r := newRunner(t, map[string]string{
+		"p.yaml": pipeHead + `  params: [{name: n, type: int, default: 3}, {name: on, type: bool, default: true}]
+  targets: [{name: prod, values: {n: "${{ params.n }}"}, kube: {namespace: "${{ params.n }}"}}]
+  stages:
+  - {name: one, stage: template, uses: speak, with: {say: "${{ params.n }}", count: "${{ params.n }}"}}
+  - {name: two, stage: template, uses: speak, with: {say: "${{ params.on }}"}}
+`,
+	})
+	if _, err := r.load(); err != nil {
+		t.Error(err)
+	}
+	r = newRunner(t, map[string]string{"p.yaml": pipeHead + "  stages:\n  - {name: one, stage: template, uses: speak, with: {say: 3}}\n"})
+	if _, err := r.load(); err == nil || !strings.Contains(err.Error(), "with.say: expected a string, found the number 3") {
+		t.Errorf("a number that stands there: %v", err)
 	}
 }
 

@@ -17,6 +17,10 @@ type Defaulter interface{ SetDefaults() }
 // value came from; the error is best a Diagnostic made by n or one of its fields.
 type Validator interface{ Validate(n *Node) error }
 
+// A PartValidator is a [Validator] of a mapping that is asked also when fields are wrong, so that all is found at
+// once. It may rely on no field: those that are wrong or missing have their defaults.
+type PartValidator interface{ ValidatePart(n *Node) error }
+
 // A NodeDecoder fills itself from a node instead of by its fields.
 type NodeDecoder interface{ DecodeNode(n *Node) error }
 
@@ -72,7 +76,13 @@ func (d *decoder) value(n *Node, v reflect.Value) {
 	}
 	before := len(d.found)
 	d.fill(n, v)
-	if v.CanAddr() && len(d.found) == before {
+	if !v.CanAddr() {
+		return
+	}
+	if val, ok := reflect.TypeAssert[PartValidator](v.Addr()); ok && n.IsMapping() {
+		d.found.Collect(n.Pos(), n.path, val.ValidatePart(n))
+	}
+	if len(d.found) == before {
 		if val, ok := reflect.TypeAssert[Validator](v.Addr()); ok {
 			d.found.Collect(n.Pos(), n.path, val.Validate(n))
 		}
@@ -188,6 +198,10 @@ func (d *decoder) scalar(n *Node, v reflect.Value) {
 	}
 	// YAML reads 1.10 and true as number and boolean: a version or a label value lost its quotes.
 	if v.Kind() == reflect.String && n.yaml.Kind == yaml.ScalarNode && n.yaml.ShortTag() != "!!str" && n.yaml.ShortTag() != "!!timestamp" {
+		if n.yaml.Style&yaml.TaggedStyle != 0 && !n.IsNull() {
+			v.SetString(n.Text())
+			return
+		}
 		diag := n.Errorf("expected a string, found %s", n.describe())
 		diag.Hint = fmt.Sprintf("put it in quotes: %q", n.Text())
 		d.report(diag)

@@ -97,8 +97,21 @@ func place(n, at *yaml.Node) {
 	}
 }
 
+// computed marks numbers and booleans by writing out their tags: nobody has forgotten their quotes, and a field
+// for a text takes them, too.
+func computed(n *yaml.Node) {
+	switch n.ShortTag() {
+	case "!!int", "!!float", "!!bool":
+		n.Style |= yaml.TaggedStyle
+	}
+	for _, c := range n.Content {
+		computed(c)
+	}
+}
+
 // Replace returns a copy in which every text is what with makes of it: plain Go data, or the same text for
-// none. Keys stay. All problems are returned, as [Diagnostics].
+// none. A field for a text takes numbers and booleans that it makes. Keys stay. All problems are returned, as
+// [Diagnostics].
 func (n *Node) Replace(with func(text *Node) (any, error)) (*Node, error) {
 	var found Diagnostics
 	var walk func(n *Node) *yaml.Node
@@ -121,6 +134,7 @@ func (n *Node) Replace(with func(text *Node) (any, error)) (*Node, error) {
 				found.Collect(n.Pos(), n.Path(), err)
 				return n.yaml
 			}
+			computed(out)
 			return out
 		case yaml.MappingNode:
 			out := *n.yaml

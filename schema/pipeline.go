@@ -36,8 +36,8 @@ type PipelineSpec struct {
 // SetDefaults has one run after the other.
 func (s *PipelineSpec) SetDefaults() { s.MaxParallel = 1 }
 
-// Validate checks what concerns more than one field.
-func (s *PipelineSpec) Validate(n *Node) error {
+// ValidatePart checks what concerns more than one field.
+func (s *PipelineSpec) ValidatePart(n *Node) error {
 	var found Diagnostics
 	found.Collect(n.Pos(), n.Path(), s.validate(n))
 	if apps, stages := n.Get("apps"), n.Get("stages"); (apps == nil) == (stages == nil) {
@@ -66,7 +66,7 @@ func (s *PipelineSpec) Validate(n *Node) error {
 			if item.IsMapping() {
 				at = item.Get("name")
 			}
-			if seen[name] {
+			if name != "" && seen[name] {
 				found = append(found, at.Errorf("%q names an earlier %s already", name, list.what))
 			}
 			seen[name] = true

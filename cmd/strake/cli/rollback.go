@@ -69,10 +69,10 @@ func (t *tool) rollback(ctx context.Context, number int, o *rollbackOptions) err
 		if err != nil {
 			return nil, err
 		}
-		s.opts.Limits = o.limits()
-		if s.opts.Workspace, err = o.workspace.folder(s.file, s.plan.App.Name); err != nil {
+		if err := o.workspace.place(s); err != nil {
 			return nil, err
 		}
+		s.opts.Limits = o.limits()
 		result := &rollbackResult{App: s.plan.App.Namespace + "/" + s.plan.App.Name}
 		summary, err := t.work(ctx, s, &o.engineFlags, events, func(ctx context.Context, opts pipeline.Options) (err error) {
 			result.Revision, err = s.plan.Rollback(ctx, opts, o.step, number)

@@ -70,6 +70,9 @@ type session struct {
 	plan  *pipeline.Plan
 	// opts are those of the only plan. Of several, they have only the workspace of the whole.
 	opts pipeline.Options
+	// records is the folder that keeps the events, if that isn't the workspace: the runs of a Pipeline are kept in
+	// one place, whether it was all of it or a part.
+	records string
 	// also, if not nil, is told what happens as well.
 	also stages.Observer
 	// secret, if not nil, is told each value that is kept out of all texts.
@@ -208,17 +211,8 @@ func (t *tool) openRuns(cmd *cobra.Command, f *runFlags) (*session, error) {
 	}
 	for _, u := range s.units {
 		u.opts.Locked, u.opts.LockFile = f.locked, f.lockFor(u.Unit)
-		if u.opts.Workspace, err = f.unitFolder(u.Unit); err != nil {
-			return nil, err
-		}
 	}
-	if s.plan != nil {
-		s.opts = s.units[0].opts
-		return s, nil
-	}
-	_, name, _ := strings.Cut(s.set.Name, "/")
-	s.opts.Workspace, err = f.folder(s.file, name)
-	return s, err
+	return s, f.place(s)
 }
 
 // openRun is openRuns for a file that has to have one plan.
@@ -286,7 +280,7 @@ func (t *tool) watch(ctx context.Context, s *session, flags *outputFlags, limit 
 	if record == nil {
 		record = &recording{tool: t, begun: true}
 	}
-	record.workspace = s.opts.Workspace
+	record.workspace = cmp.Or(s.records, s.opts.Workspace)
 	events := &gate{to: []stages.Observer{record, show}}
 	if s.also != nil {
 		events.to = append(events.to, s.also)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +56,26 @@ func (f *workspaceFlags) unitFolder(u *pipeline.Unit) (string, error) {
 		name += "-" + u.Target
 	}
 	return f.folder(u.File, name)
+}
+
+// place gives each unit of a session its workspace, whose options have to be complete but for it.
+func (f *workspaceFlags) place(s *session) (err error) {
+	for _, u := range s.units {
+		if u.opts.Workspace, err = f.unitFolder(u.Unit); err != nil {
+			return err
+		}
+	}
+	_, name, _ := strings.Cut(s.set.Name, "/")
+	whole, err := f.folder(s.file, name)
+	switch {
+	case s.plan == nil:
+		s.opts.Workspace = whole
+	case s.units[0].Name == "":
+		s.opts = s.units[0].opts
+	default:
+		s.opts, s.records = s.units[0].opts, whole
+	}
+	return err
 }
 
 // folder returns the workspace for a file whose App has that name. Runs of one file share it; files

@@ -47,9 +47,17 @@ func handled(version int) uint64 {
 	return rights
 }
 
+// fixesSignals tells whether the kernel lets the threads of one process signal each other although one of them may not
+// signal others, as Go's runtime does (https://docs.kernel.org/userspace-api/landlock.html, erratum 2).
+func fixesSignals() bool {
+	errata, _, err := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_ERRATA)
+	return err == 0 && errata&(1<<(2-1)) != 0
+}
+
 // restrict takes from the calling thread all of the file system but what is listed, and what else Landlock can
-// take. The thread must have given up new privileges.
-func restrict(version int, read, write []string, network bool) (err error) {
+// take; signals tells whether it can't signal other processes any more. The thread must have given up new
+// privileges.
+func restrict(version int, read, write []string, network bool) (signals bool, err error) {
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: handled(version)}
 	size := unsafe.Sizeof(attr.Handled_access_fs)
 	if version >= 4 {
@@ -62,10 +70,13 @@ func restrict(version int, read, write []string, network bool) (err error) {
 	if version >= 6 {
 		size += unsafe.Sizeof(attr.Scoped)
 		attr.Scoped = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+		if signals = fixesSignals(); signals {
+			attr.Scoped |= unix.LANDLOCK_SCOPE_SIGNAL
+		}
 	}
 	set, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
 	if errno != 0 {
-		return os.NewSyscallError("landlock_create_ruleset", errno)
+		return false, os.NewSyscallError("landlock_create_ruleset", errno)
 	}
 	defer func() { err = errors.Join(err, unix.Close(int(set))) }()
 	rules := []struct {
@@ -81,14 +92,14 @@ func restrict(version int, read, write []string, network bool) (err error) {
 	for _, r := range rules {
 		for _, path := range r.paths {
 			if err := allow(int(set), path, r.rights&attr.Handled_access_fs); err != nil && (r.must || !errors.Is(err, unix.ENOENT)) {
-				return err
+				return false, err
 			}
 		}
 	}
 	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0); errno != 0 {
-		return os.NewSyscallError("landlock_restrict_self", errno)
+		return false, os.NewSyscallError("landlock_restrict_self", errno)
 	}
-	return nil
+	return signals, nil
 }
 
 // allow lets what is at a path be used.

@@ -65,14 +65,6 @@ func filter(network, chmod bool) []unix.SockFilter {
 	if !chmod {
 		deny(chmodCalls, unix.EPERM)
 	}
-	// A new user namespace has all capabilities in it.
-	f = append(f,
-		unix.SockFilter{Code: same, K: unix.SYS_CLONE, Jf: 4},
-		unix.SockFilter{Code: load, K: dataArg0},
-		unix.SockFilter{Code: anyBit, K: unix.CLONE_NEWUSER, Jf: 1},
-		unix.SockFilter{Code: answer, K: answerErrno | uint32(unix.EPERM)},
-		unix.SockFilter{Code: answer, K: answerAllow},
-	)
 	// Unix sockets lead to daemons of the machine, whose files Landlock doesn't keep from being connected to.
 	var domains []uint32
 	if network {
@@ -86,6 +78,17 @@ func filter(network, chmod bool) []unix.SockFilter {
 		unix.SockFilter{Code: answer, K: answerErrno | uint32(unix.EACCES)},
 		unix.SockFilter{Code: answer, K: answerAllow},
 	)
+}
+
+// noUserNamespaces is a filter of its own, besides that of [filter], which has looked at the architecture: a new user
+// namespace has all capabilities in it.
+var noUserNamespaces = []unix.SockFilter{
+	{Code: load, K: dataNumber},
+	{Code: same, K: unix.SYS_CLONE, Jf: 3},
+	{Code: load, K: dataArg0},
+	{Code: anyBit, K: unix.CLONE_NEWUSER, Jf: 1},
+	{Code: answer, K: answerErrno | uint32(unix.EPERM)},
+	{Code: answer, K: answerAllow},
 }
 
 // install puts a filter on the calling thread, which must have given up new privileges.

@@ -1,12 +1,9 @@
 package confine
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -39,7 +36,7 @@ func Start(c *Command) (_ *Process, err error) {
 		return nil, err
 	}
 	p.end, p.stop = t.kill, t.stop
-	group, err := limit(t.pid(), &c.Limits, t.privileged)
+	group, err := t.limit()
 	if err != nil {
 		t.gaps = append(t.gaps, err.Error())
 	}
@@ -79,7 +76,13 @@ type thread struct {
 	cmd     *exec.Cmd
 	// privileged tells whether it has the rights of root that confining takes.
 	privileged bool
-	gaps       []string
+	// filters and signals tell whether there is a seccomp filter, and whether Landlock keeps signals in.
+	filters, signals bool
+	// closed tells whether the thread can't make user namespaces any more.
+	closed bool
+	// namespace tells whether the program was started in a PID namespace.
+	namespace bool
+	gaps      []string
 	// started gets one value: when the program is there, but has not run yet, or why it isn't.
 	started chan error
 	// release is closed when the program may run.
@@ -112,7 +115,7 @@ func (t *thread) run() {
 }
 
 // giveUp takes everything from the thread that the program isn't to have. What the kernel lacks becomes a gap.
-func (t *thread) giveUp() error {
+func (t *thread) giveUp() (err error) {
 	c := t.command
 	t.privileged = hasCapability(unix.CAP_SYS_ADMIN) && hasCapability(unix.CAP_SETPCAP)
 	readOnly := false
@@ -131,7 +134,7 @@ func (t *thread) giveUp() error {
 	}
 	if v := landlockVersion(); v == 0 {
 		t.gaps = append(t.gaps, "no Landlock in the kernel: it can read all that you can read, and write what you can write")
-	} else if err := restrict(v, c.Read, c.Write, c.Network); err != nil {
+	} else if t.signals, err = restrict(v, c.Read, c.Write, c.Network); err != nil {
 		return err
 	}
 	if auditArch == 0 {
@@ -140,74 +143,10 @@ func (t *thread) giveUp() error {
 	}
 	if err := install(filter(c.Network, readOnly)); err != nil {
 		t.gaps = append(t.gaps, "no seccomp filter ("+err.Error()+"): it can use the network and the sockets of daemons")
+		return nil
 	}
+	t.filters = true
 	return nil
-}
-
-// start starts the program with the most that works here. It tells whether the program is stopped before its
-// first instruction.
-func (t *thread) start() (stopped bool, err error) {
-	for _, try := range []struct {
-		namespace, trace bool
-		gap              string
-	}{
-		{true, true, ""},
-		{true, false, "no ptrace: limits are set when it runs already"},
-		{false, false, "no PID namespace: what it leaves running in sessions of its own isn't ended with it"},
-	} {
-		t.cmd = t.build(try.namespace, try.trace)
-		err = t.cmd.Start()
-		if !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EUSERS) {
-			if try.gap != "" {
-				t.gaps = append(t.gaps, try.gap)
-			}
-			stopped = try.trace
-			break
-		}
-	}
-	if err != nil || !stopped {
-		return false, t.explain(err)
-	}
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(t.cmd.Process.Pid, &status, 0, nil)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	return status.Stopped(), nil
-}
-
-func (t *thread) build(namespace, trace bool) *exec.Cmd {
-	c := t.command
-	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Ptrace: trace}
-	if namespace {
-		attr.Cloneflags = syscall.CLONE_NEWPID
-		if !t.privileged {
-			// Its user appears as nobody in it.
-			attr.Cloneflags |= syscall.CLONE_NEWUSER
-		}
-	}
-	return &exec.Cmd{
-		Path: fmt.Sprintf("/proc/self/fd/%d", programFD), Args: c.Args, Env: slices.Concat([]string{}, c.Env), Dir: c.Dir,
-		Stdin: t.files[0], Stdout: t.files[1], Stderr: t.files[2], ExtraFiles: []*os.File{c.Program.file}, SysProcAttr: attr,
-	}
-}
-
-// explain names the program instead of the descriptor.
-func (t *thread) explain(err error) error {
-	path, ok := errors.AsType[*os.PathError](err)
-	switch {
-	case !ok:
-		return err
-	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("%s: its interpreter or loader (the first line of a script) isn't there", t.command.Program.Path)
-	case errors.Is(err, unix.ENOEXEC):
-		return fmt.Errorf("%s: is no program for this machine, and no script with an interpreter in its first line", t.command.Program.Path)
-	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%s: its interpreter or loader is not one of the system's", t.command.Program.Path)
-	}
-	return fmt.Errorf("%s: %w", t.command.Program.Path, path.Err)
 }
 
 func (t *thread) pid() int { return t.cmd.Process.Pid }

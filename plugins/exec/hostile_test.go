@@ -111,7 +111,7 @@ func attacks(victim string) []attack {
 		try("socket "+path, "perl -MSocket -e 'socket(S,PF_UNIX,SOCK_STREAM,0) and print \""+secret+"\"'; ls "+path)
 	}
 	for name, how := range map[string]string{
-		"setuid": "cp /bin/true $out/x; chmod 4755 $out/x", "fifo": "mkfifo $out/x", "link out": "ln -s " + victim + " $out/x", "link up": "ln -s ../../../.. $out/x", "link chain": "ln -s b $out/a; ln -s / $out/b",
+		"setuid": "cp /bin/true $out/x; chmod 4755 $out/x || perl -e 'open F, q(<), shift; chmod 04755, *F' $out/x", "fifo": "mkfifo $out/x", "link out": "ln -s " + victim + " $out/x", "link up": "ln -s ../../../.. $out/x", "link chain": "ln -s b $out/a; ln -s / $out/b",
 	} {
 		all = append(all, attack{name: "fetches " + name, script: greets + how + "; rm $m\necho '{\"result\":{}}'\n", want: "plugin ", fetch: true})
 	}
@@ -162,7 +162,10 @@ func state(t *testing.T, dir string) string {
 			return err
 		}
 		data, _ := os.ReadFile(path)
-		fmt.Fprintln(&s, path, info.Mode(), info.Size(), info.ModTime().UnixNano(), string(data))
+		fmt.Fprintln(&s, path, info.Mode(), info.Size(), string(data))
+		if os.Getuid() == 0 { // times of one's own files aren't protected elsewhere
+			fmt.Fprintln(&s, info.ModTime().UnixNano())
+		}
 		return nil
 	})
 	if err != nil {

@@ -1,33 +1,70 @@
 package main
 
 import (
+	"cmp"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"strings"
-
-	"github.com/invopop/jsonschema"
 )
 
 // module is the path of the module whose comments become descriptions.
 const module = "strake.dev/strake"
 
-// comments are the doc comments of exported types and fields, by package path, type and field.
+// comments are the doc comments of types and fields, also of those that aren't exported, as texts of a YAML file are
+// read into such; by package path, type and field.
 type comments map[string]string
 
 // readComments reads the packages that declare what users write and read. root is the module's folder.
 func readComments(root string) (comments, error) {
-	r := &jsonschema.Reflector{}
+	c := comments{}
 	for _, dir := range []string{"schema", "plugins", "stages", "internal/report"} {
-		// The library names a package by its base joined with the folder as given, so the base has
-		// to undo the way up from here.
-		from := filepath.Join(root, dir)
-		up := strings.Count(filepath.ToSlash(from), "..")
-		base := module + strings.Repeat("/x", up)
-		if err := r.AddGoComments(base, from, jsonschema.WithFullComment()); err != nil {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			in, err := filepath.Rel(root, filepath.Dir(name))
+			if err == nil {
+				c.add(path.Join(module, filepath.ToSlash(in)), file)
+			}
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
-	return r.CommentMap, nil
+	return c, nil
+}
+
+// add adds the comments of a file.
+func (c comments) add(pkg string, file *ast.File) {
+	for _, decl := range file.Decls {
+		types, ok := decl.(*ast.GenDecl)
+		if !ok || types.Tok != token.TYPE {
+			continue
+		}
+		for _, spec := range types.Specs {
+			spec := spec.(*ast.TypeSpec) // those of TYPE are
+			of := pkg + "." + spec.Name.Name
+			c[of] = cmp.Or(spec.Doc, types.Doc).Text()
+			body, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				continue
+			}
+			for _, field := range body.Fields.List {
+				for _, name := range field.Names {
+					c[of+"."+name.Name] = cmp.Or(field.Doc, field.Comment).Text()
+				}
+			}
+		}
+	}
 }
 
 // of returns the comment of a type, or of one of its fields, as one line.

@@ -33,6 +33,7 @@ that was cut short can be repeated. After it, strake apply NAME with the same
 manifests has nothing to change.`,
 		Example: `  strake adopt shop --from kapp -n apps --dry-run
   strake adopt shop --from kustomizer`,
+		ValidArgsFunction: upTo(1, t.completeDeployed(&opts.remoteFlags, &opts.namespace)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.take(cmd, args); err != nil {
 				return err

@@ -71,6 +71,7 @@ anything.`,
 	flags.BoolVar(&opts.wait, "wait", false, "wait until all objects are ready, and pruned ones gone")
 	flags.StringVar(&opts.source, "source", "", "where the manifests come from, for the inventory (default: that of the artifact)")
 	flags.StringVar(&opts.revision, "revision", "", "`REVISION` of the source, for the inventory (default: that of the artifact)")
+	_ = cmd.RegisterFlagCompletionFunc("artifact", t.completeArtifacts(&opts.remoteFlags)) // the flag exists
 	return cmd
 }
 

@@ -41,7 +41,8 @@ the images there with --relocated.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactCopy(cmd, args[0], args[1], &opts) },
+		ValidArgsFunction: upTo(1, t.completeArtifacts(&opts.remoteFlags)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return t.artifactCopy(cmd, args[0], args[1], &opts) },
 	}
 	opts.addPull(cmd)
 	opts.addRegistry(cmd.Flags())

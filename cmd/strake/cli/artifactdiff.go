@@ -32,7 +32,8 @@ func newArtifactDiffCommand(t *tool) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactDiff(cmd, args, &opts) },
+		ValidArgsFunction: upTo(2, t.completeArtifacts(&opts.remoteFlags)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return t.artifactDiff(cmd, args, &opts) },
 	}
 	opts.addPull(cmd)
 	opts.addRegistry(cmd.Flags())

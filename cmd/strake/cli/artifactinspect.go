@@ -29,8 +29,9 @@ func newArtifactInspectCommand(t *tool) *cobra.Command {
 		Short: "Show what an artifact is, and the objects and images in it",
 		Example: `  strake artifact inspect oci://ghcr.io/org/app-config:v1.0.0
   strake artifact inspect oci://ghcr.io/org/app-config:v1.0.0 --container-images`,
-		Args: oneURL,
-		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactInspect(cmd, args[0], &opts) },
+		Args:              oneURL,
+		ValidArgsFunction: upTo(1, t.completeArtifacts(&opts.remoteFlags)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return t.artifactInspect(cmd, args[0], &opts) },
 	}
 	opts.addPull(cmd)
 	opts.addVerifyImages(cmd)

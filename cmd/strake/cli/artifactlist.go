@@ -31,8 +31,9 @@ func newArtifactListCommand(t *tool) *cobra.Command {
 signatures and other things that belong to an artifact are left out.`,
 		Example: `  strake artifact list oci://ghcr.io/org/app-config
   strake artifact list oci://ghcr.io/org/app-config --semver 1.x --digests`,
-		Args: oneURL,
-		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactList(cmd, args[0], &opts) },
+		Args:              oneURL,
+		ValidArgsFunction: upTo(1, t.completeArtifacts(&opts.remoteFlags)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return t.artifactList(cmd, args[0], &opts) },
 	}
 	opts.addRegistry(cmd.Flags())
 	opts.addFormat(cmd)

@@ -31,8 +31,9 @@ must be new, empty, or what an earlier pull has written: all of them, or none.`,
 		Example: `  strake artifact pull oci://ghcr.io/org/app-config:v1.0.0
   strake artifact pull oci://ghcr.io/org/app-config:v1.0.0 -o ./config
   strake artifact pull oci://ghcr.io/org/app-config:v1.0.0 | strake diff app -f-`,
-		Args: oneURL,
-		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactPull(cmd, args[0], &opts) },
+		Args:              oneURL,
+		ValidArgsFunction: upTo(1, t.completeArtifacts(&opts.remoteFlags)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return t.artifactPull(cmd, args[0], &opts) },
 	}
 	opts.addPull(cmd)
 	opts.addRegistry(cmd.Flags())

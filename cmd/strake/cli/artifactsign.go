@@ -36,7 +36,8 @@ made twice.
 The password of the key is taken from STRAKE_KEY_PASSWORD or COSIGN_PASSWORD.`,
 		Example: `  strake artifact sign oci://registry.example.com/team/app-config:v1 --key cosign.key
   strake artifact sign oci://registry.example.com/team/app@sha256:… --key cosign.key --form bundle`,
-		Args: someURLs,
+		Args:              someURLs,
+		ValidArgsFunction: t.completeArtifacts(&opts.remoteFlags),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if opts.key == "" {
 				return &usageError{err: stages.WithHint(fmt.Errorf("--key FILE is missing"), "strake artifact generate-key-pair makes one"), line: cmd.UseLine()}

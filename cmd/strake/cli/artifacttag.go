@@ -30,7 +30,8 @@ func newArtifactTagCommand(t *tool) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return t.artifactTag(cmd, args[0], args[1:], &opts) },
+		ValidArgsFunction: upTo(1, t.completeArtifacts(&opts.remoteFlags)),
+		RunE:              func(cmd *cobra.Command, args []string) error { return t.artifactTag(cmd, args[0], args[1:], &opts) },
 	}
 	opts.addRegistry(cmd.Flags())
 	opts.addFormat(cmd)

@@ -35,7 +35,8 @@ If there is no signature at all, the exit code is 9; if there are some, and none
 of them counts, it is 5.`,
 		Example: `  strake artifact verify oci://registry.example.com/team/app-config:v1 --key cosign.pub
   strake artifact verify oci://registry.example.com/team/app:v1 --policy policy.yaml`,
-		Args: someURLs,
+		Args:              someURLs,
+		ValidArgsFunction: t.completeArtifacts(&opts.remoteFlags),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := opts.required(cmd); err != nil {
 				return err

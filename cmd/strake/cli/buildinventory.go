@@ -30,6 +30,7 @@ func newBuildInventoryCommand(t *tool) *cobra.Command {
 	opts.addRegistry(cmd.Flags())
 	opts.addFormat(cmd, formatYAML)
 	opts.timeoutFlag.add(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("artifact", t.completeArtifacts(&opts.remoteFlags)) // the flag exists
 	return cmd
 }
 

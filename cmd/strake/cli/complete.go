@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/schema"
@@ -147,4 +148,65 @@ func completeApps(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// upTo completes so many arguments.
+func upTo(most int, complete cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) >= most {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete(cmd, args, typed)
+	}
+}
+
+// completeArtifacts completes the tags of an artifact's repository.
+func (t *tool) completeArtifacts(remote *remoteFlags) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+		defer cancel()
+		of := typed
+		if colon := strings.LastIndexByte(typed, ':'); colon > strings.LastIndexByte(typed, '/') {
+			of = typed[:colon]
+		}
+		const none = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		repo, err := artifact.ParseRepository(of)
+		if err != nil {
+			return nil, none
+		}
+		deps, err := remote.deps(t.userAgent())
+		if err != nil {
+			return nil, none
+		}
+		tags, err := artifact.List(ctx, deps.Registry, repo, "")
+		if err != nil {
+			return nil, none
+		}
+		var urls []cobra.Completion
+		for _, tag := range tags {
+			urls = append(urls, of+":"+tag)
+		}
+		return urls, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
+// completeDeployed completes the names of apps that some plugin has deployed, such as those of kapp.
+func (t *tool) completeDeployed(remote *remoteFlags, namespace *string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+		defer cancel()
+		deps, err := remote.deps(t.userAgent())
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		all, err := deployed(ctx, t.Plugins(deps), cmp.Or(*namespace, defaultNamespace))
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []cobra.Completion
+		for _, a := range all {
+			names = append(names, cobra.CompletionWithDesc(a.Name, a.Plugin))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }

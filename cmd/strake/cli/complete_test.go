@@ -47,6 +47,11 @@ func TestCompletions(t *testing.T) {
 		{"run -f pipe.yaml --target ", "staging prod"},
 		{"plan -f pipe.yaml --app ", "demo"},
 		{"run -f app.yaml --target ", ""},
+		{"adopt --namespace team --from kapp ", "web"},
+		{"adopt --from kapp --namespace forbidden ", ""},
+		{"adopt --from kapp --namespace team web ", ""},
+		{"artifact pull ", ""},
+		{"artifact pull oci://127.0.0.1:1/none:", ""},
 		{"run --from ", "fetch verify template build publish deploy"},
 	} {
 		words := completions(t, strings.Split(test.args, " ")...)

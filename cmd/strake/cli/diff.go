@@ -55,6 +55,7 @@ there are.`,
 	opts.addCluster(cmd.Flags())
 	opts.addRegistry(cmd.Flags())
 	cmd.Flags().BoolVar(&opts.exitCode, "exit-code", false, "exit with 2 when there are changes")
+	_ = cmd.RegisterFlagCompletionFunc("artifact", t.completeArtifacts(&opts.remoteFlags)) // the flag exists
 	return cmd
 }
 

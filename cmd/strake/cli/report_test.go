@@ -90,6 +90,11 @@ func TestReportsAgree(t *testing.T) {
 		"invalid":          {app("built", "{x: 1}"), []string{"run"}, 3},
 		"render":           {app("built", "{}"), []string{"render"}, 0},
 		"run as App":       {app("built", someChanges), []string{"run", "-o", "app"}, 0},
+		"Pipeline":         {targets(`{changes: [{op: create, name: a}]}`), []string{"run"}, 0},
+		"part of it":       {targets(`{changes: [{op: create, name: a}]}`), []string{"run", "--target", "prod"}, 0},
+		"Pipeline, failed": {targets("{fail: no}"), []string{"run"}, 1},
+		"tolerated":        {targets("{fail: no}, continueOnError: true"), []string{"run"}, 0},
+		"plan of Pipeline": {targets(someChanges), []string{"plan", "--detailed-exitcode"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -126,6 +131,21 @@ func TestReportsAgree(t *testing.T) {
 			checkJUnit(t, readFile(t, dir, "reports", "junit"), run)
 		})
 	}
+}
+
+// targets is a Pipeline of three steps for two targets, of which the second one waits for the first.
+func targets(put string) string {
+	return `apiVersion: strake.dev/v1alpha1
+kind: Pipeline
+metadata: {name: demo}
+spec:
+  targets: [{name: staging}, {name: prod, needs: [staging]}]
+  stages:
+  - {name: docs, stage: template, uses: docs, with: {text: "a: 1"}}
+  - {name: images, stage: build, uses: images, with: {action: built}}
+  - {name: put, stage: deploy, uses: put, with: ` + put + `}
+  - {name: never, stage: deploy, uses: put, when: "target == 'nowhere'"}
+`
 }
 
 func checkJUnit(t *testing.T, text string, run *report.Run) {

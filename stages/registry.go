@@ -25,6 +25,9 @@ type Plugin struct {
 	Whole bool
 	// Config is the type of the configuration, for JSON Schemas.
 	Config reflect.Type
+	// Parts are the types of what stands in fields of the configuration that are read apart from it, by their paths,
+	// for the reference.
+	Parts map[string]reflect.Type
 	// Outputs are what its steps yield besides what every step of the stage does.
 	Outputs []Output
 	// New binds a configuration; node is nil when none is given. It has no side effects. Problems of

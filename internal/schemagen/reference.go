@@ -1,9 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"embed"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -82,6 +82,9 @@ func (p *page) plugin(plugin stages.Plugin, several bool) {
 	fmt.Fprintf(&p.out, "\nIn an App: an entry of `%s` with the key %s. In a Pipeline: `stage: %s`, `uses: %s`, and the fields below `with`. %s\n",
 		plugin.Stage, keys, plugin.Stage, plugin.Name, where)
 	p.table(heading, plugin.Config)
+	for _, path := range slices.Sorted(maps.Keys(plugin.Parts)) {
+		p.table("Fields of `"+path+"`", plugin.Parts[path])
+	}
 	outputs := append(stages.Outputs(plugin.Stage), plugin.Outputs...)
 	if len(outputs) == 0 {
 		return
@@ -113,8 +116,9 @@ func (p *page) rows(path string, t reflect.Type, above []reflect.Type) {
 		case f.Anonymous && name == "":
 			p.rows(path, deref(f.Type), above)
 			continue
+		case name == "":
+			continue // its type reads itself from what the file has
 		}
-		name = cmp.Or(name, f.Name)
 		doc := p.comments.of(t.PkgPath(), t.Name(), f.Name)
 		if rest, ok := strings.CutPrefix(doc, f.Name+" "); ok {
 			doc = name + " " + rest // readers know the field by its name in files

@@ -12,44 +12,60 @@ import (
 // like that of the Dockerfile, except for those of files that aren't the source's own: secrets, keys,
 // caches and outputs, which count from the App's file.
 type sourceOptions struct {
-	// Dockerfile counts from the source's path, and may lie outside of it.
-	Dockerfile string            `json:"dockerfile,omitempty"`
-	Target     string            `json:"target,omitempty"`
-	BuildArgs  map[string]string `json:"buildArgs,omitempty"`
-	// Platforms are in the form linux/arm64; several make one index.
+	// Dockerfile counts from the source's path, and may lie outside of it; default: Dockerfile.
+	Dockerfile string `json:"dockerfile,omitempty"`
+	// Target is the stage of the Dockerfile to build; default: the last one.
+	Target string `json:"target,omitempty"`
+	// BuildArgs are values of the Dockerfile's ARGs.
+	BuildArgs map[string]string `json:"buildArgs,omitempty"`
+	// Platforms are in the form linux/arm64; several make one index. Default: that of the daemon.
 	Platforms []string `json:"platforms,omitempty"`
 	// Contexts are, by name, folders, URLs of git repositories or archives, docker-image://REFERENCE or
 	// oci-layout://FOLDER@DIGEST.
 	Contexts map[string]string `json:"contexts,omitempty"`
-	Secrets  []secret          `json:"secrets,omitempty"`
-	SSH      []sshKeys         `json:"ssh,omitempty"`
-	// CacheFrom and CacheTo hold mappings with type and attributes, or docker's short form of them.
-	CacheFrom []cache           `json:"cacheFrom,omitempty"`
-	CacheTo   []cache           `json:"cacheTo,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
+	// Secrets are for RUN --mount=type=secret. Each has an id, and one of env, file and secretRef.
+	Secrets []secret `json:"secrets,omitempty"`
+	// SSH is for RUN --mount=type=ssh.
+	SSH []sshKeys `json:"ssh,omitempty"`
+	// CacheFrom are places to take build steps from: mappings with type (azblob, gha, local, registry or s3) and
+	// its attributes, or docker's short form of them.
+	CacheFrom []cache `json:"cacheFrom,omitempty"`
+	// CacheTo are places to keep build steps in: like cacheFrom, and also of type inline.
+	CacheTo []cache `json:"cacheTo,omitempty"`
+	// Labels are those of the image's configuration.
+	Labels map[string]string `json:"labels,omitempty"`
 	// Annotations are those of the manifest; where a key begins with “index:”, of the index.
 	Annotations map[string]string `json:"annotations,omitempty"`
-	Attest      attest            `json:"attest"`
-	NoCache     bool              `json:"noCache,omitempty"`
-	// NoCacheFilter names stages.
+	// Attest says which attestations the image gets; default: none.
+	Attest attest `json:"attest"`
+	// NoCache runs every step again.
+	NoCache bool `json:"noCache,omitempty"`
+	// NoCacheFilter names stages of the Dockerfile whose steps are run again.
 	NoCacheFilter []string `json:"noCacheFilter,omitempty"`
-	Pull          bool     `json:"pull,omitempty"`
-	Network       string   `json:"network,omitempty"`
-	Entitlements  []string `json:"entitlements,omitempty"`
+	// Pull asks the registry for the base images even if the daemon has them.
+	Pull bool `json:"pull,omitempty"`
+	// Network is that of RUN: default, none or host; the last one is an entitlement, too.
+	Network string `json:"network,omitempty"`
+	// Entitlements are network.host and security.insecure; the daemon and --allow-entitlement have to grant them.
+	Entitlements []string `json:"entitlements,omitempty"`
 	// AddHosts are in the form NAME=IP.
 	AddHosts []string `json:"addHosts,omitempty"`
-	// ShmSize is a size such as 64m.
+	// ShmSize is the size of /dev/shm, such as 64m.
 	ShmSize string `json:"shmSize,omitempty"`
 	// Ulimits are in the form NAME=SOFT[:HARD].
-	Ulimits      []string `json:"ulimits,omitempty"`
-	CgroupParent string   `json:"cgroupParent,omitempty"`
-	Output       *output  `json:"output,omitempty"`
+	Ulimits []string `json:"ulimits,omitempty"`
+	// CgroupParent is the cgroup below which RUN gets its own.
+	CgroupParent string `json:"cgroupParent,omitempty"`
+	// Output writes the image to files as well; without a destination, only there.
+	Output *output `json:"output,omitempty"`
 }
 
 // An attest says which attestations the image gets.
 type attest struct {
+	// Provenance is min, max, true for min, or false.
 	Provenance provenance `json:"provenance,omitempty"`
-	SBOM       sbom       `json:"sbom,omitempty"`
+	// SBOM is true, false, or the image of a generator.
+	SBOM sbom `json:"sbom,omitempty"`
 }
 
 // provenance is a level, or empty for none.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	kbldconfig "carvel.dev/kbld/pkg/kbld/config"
@@ -65,6 +66,7 @@ func Plugin(deps Deps) stages.Plugin {
 		Name:    "kbld",
 		Doc:     "Builds images from source with BuildKit, resolves the others to digests, and puts both into the manifests.",
 		Version: version,
+		Parts:   map[string]reflect.Type{"config.sources[].buildkit": reflect.TypeFor[sourceOptions]()},
 	}, func(c Config) (stages.Step, error) { return &step{config: c, deps: deps}, nil })
 }
 

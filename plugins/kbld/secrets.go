@@ -20,11 +20,13 @@ import (
 // A secret says where the value of a build's secret is. Exactly one of Env, File and SecretRef is
 // set, but none where the policy of a cluster has the secret.
 type secret struct {
+	// ID is what the Dockerfile calls it.
 	ID string `json:"id" required:"true"`
 	// Env is the name of an environment variable.
 	Env string `json:"env,omitempty"`
 	// File counts from the App's file.
-	File      string     `json:"file,omitempty"`
+	File string `json:"file,omitempty"`
+	// SecretRef names one key of a Secret.
 	SecretRef *secretKey `json:"secretRef,omitempty"`
 	// inSources means that File is a path in the App's folder instead.
 	inSources bool
@@ -82,6 +84,7 @@ func checkVariable(name string) error {
 
 // sshKeys are what a build may use for SSH.
 type sshKeys struct {
+	// ID is what the Dockerfile calls it.
 	ID string `json:"id,omitempty"`
 	// Paths are sockets of agents or files with keys, and count from the App's file; none is the agent
 	// of SSH_AUTH_SOCK.

@@ -115,7 +115,7 @@ func TestReferences(t *testing.T) {
 		"refs/remotes/origin/main~1": {git.Info{SHA: m.first, Tags: []string{"v1.0.0-annotated"}, Title: "first..."}, "one"},
 	}
 	made := map[string]time.Time{
-		m.first: time.Unix(1700000003, 0).UTC(), m.second: time.Unix(1700000008, 0).UTC(), m.branch: time.Unix(1700000013, 0).UTC(),
+		m.first: time.Unix(1700000001, 0).UTC(), m.second: time.Unix(1700000005, 0).UTC(), m.branch: time.Unix(1700000009, 0).UTC(),
 	}
 	for ref, test := range tests {
 		t.Run(strings.ReplaceAll(ref, "/", "_"), func(t *testing.T) {

@@ -34,13 +34,13 @@ func treeOf(t *testing.T, r *gittest.Repo, entries ...string) string {
 			raw.WriteByte(b)
 		}
 	}
-	return object(t, r, "tree", raw.String())
+	return r.Object("tree", raw.String())
 }
 
 // commitTree makes a tree the newest commit of main.
 func commitTree(t *testing.T, r *gittest.Repo, tree string) {
 	t.Helper()
-	r.Git("update-ref", "refs/heads/main", object(t, r, "commit", "tree "+tree+"\nauthor "+by+"committer "+by+"\nhostile\n"))
+	r.Ref("refs/heads/main", r.Object("commit", "tree "+tree+"\nauthor "+by+"committer "+by+"\nhostile\n"))
 }
 
 // A hostile repository is refused or does no harm: no program that it names runs, no file appears outside of
@@ -52,7 +52,7 @@ func TestHostileRepositories(t *testing.T) {
 	private := gittest.New(t, t.TempDir(), "private")
 	private.Write("secret.txt", "s", 0o644)
 	secret := private.Commit("private")
-	blob := func(r *gittest.Repo, text string) string { return object(t, r, "blob", text) }
+	blob := func(r *gittest.Repo, text string) string { return r.Object("blob", text) }
 	file := func(name string) func(*gittest.Repo) {
 		return func(r *gittest.Repo) { commitTree(t, r, treeOf(t, r, "100755 "+blob(r, script)+"\t"+name)) }
 	}

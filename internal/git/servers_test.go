@@ -14,12 +14,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"strake.dev/strake/internal/cache"
 	"strake.dev/strake/internal/git"
 	"strake.dev/strake/internal/git/gittest"
+	"strake.dev/strake/internal/thorough"
 )
 
 // Whatever the transport, all kinds of checkouts work, and out of the cache without the server.
@@ -47,6 +49,9 @@ func TestTransports(t *testing.T) {
 			store := cache.Open(t.TempDir(), 0)
 			for _, o := range []git.Options{{}, {SubPath: "d"}, {KeepGit: true}, {KeepGit: true, Depth: 1}} {
 				for ref, sha := range map[string]string{"main": second, "v1": first, first: first} {
+					if ref != "main" && name != "git" && thorough.Times(1, 2) == 1 { // what a reference is, no transport knows
+						continue
+					}
 					info, dir, err := through(t, store, address, ref, o)
 					if err != nil || info.SHA != sha {
 						t.Errorf("%s: %+v, %v", ref, info, err)
@@ -82,7 +87,7 @@ func gitDaemon(t *testing.T, root string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _, _ = cmd.Process.Wait() })
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _, _ = cmd.Process.Wait() })
 	ready := make(chan struct{})
 	go func() {
 		lines := bufio.NewScanner(said)

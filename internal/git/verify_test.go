@@ -73,16 +73,6 @@ func sshSign(t *testing.T, file, namespace, text string) string {
 	return string(out)
 }
 
-// object stores an object in a repository as it is.
-func object(t *testing.T, r *gittest.Repo, kind, text string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "object")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return r.Git("hash-object", "-t", kind, "-w", "--literally", file)
-}
-
 const by = "Git <git@example.com> 1700000000 +0000\n"
 
 // signedCommit makes a commit whose signature is of what is signed, and gives it a branch.
@@ -94,15 +84,15 @@ func signedCommit(t *testing.T, r *gittest.Repo, branch, parent string, sign fun
 	if signature := sign(text); signature != "" {
 		text = head + "gpgsig " + strings.ReplaceAll(strings.TrimSpace(signature), "\n", "\n ") + "\n" + message
 	}
-	sha := object(t, r, "commit", text)
-	r.Git("update-ref", "refs/heads/"+branch, sha)
+	sha := r.Object("commit", text)
+	r.Ref("refs/heads/"+branch, sha)
 	return sha
 }
 
 func signedTag(t *testing.T, r *gittest.Repo, ref, name, commit string, sign func(string) string) {
 	t.Helper()
 	text := "object " + commit + "\ntype commit\ntag " + name + "\ntagger " + by + "\nmessage\n"
-	r.Git("update-ref", "refs/tags/"+ref, object(t, r, "tag", text+sign(text)))
+	r.Ref("refs/tags/"+ref, r.Object("tag", text+sign(text)))
 }
 
 func TestVerification(t *testing.T) {

@@ -32,6 +32,8 @@ type clone struct {
 	// path is the repository's; beside it lies a mark while it is pulled into.
 	path string
 	held *cache.Dir
+	// info is of the changeset that the clone was found to have.
+	info Info
 }
 
 func (c *clone) close() error { return c.held.Close() }
@@ -91,24 +93,14 @@ func (r *Repository) attempt(ctx context.Context, dir, sha string) (Info, error)
 	}
 	defer c.close()
 	// Revlogs are linked; hg copies one before it writes to it.
-	if _, err := r.run(ctx, r.temp, "clone", "--quiet", "--noupdate", "--", c.path, dir); err != nil {
+	if _, err := r.run(ctx, r.temp, "clone", "--quiet", "--updaterev="+sha, "--", c.path, dir); err != nil {
 		return Info{}, err
 	}
 	text := "[paths]\ndefault = " + git.Redacted(r.url) + "\n"
 	if r.evolve {
 		text = "[extensions]\nevolve =\ntopic =\n" + text
 	}
-	if err := os.WriteFile(filepath.Join(dir, ".hg", "hgrc"), []byte(text), 0o600); err != nil {
-		return Info{}, err
-	}
-	if _, err := r.run(ctx, dir, "update", "--quiet", "--clean", "--rev="+sha); err != nil {
-		return Info{}, err
-	}
-	out, err := r.run(ctx, dir, "log", "--rev=.", "--template={node}\n{date|hgdate}\n{desc|firstline|strip}")
-	if err != nil {
-		return Info{}, err
-	}
-	return parseLog(out)
+	return c.info, os.WriteFile(filepath.Join(dir, ".hg", "hgrc"), []byte(text), 0o600)
 }
 
 // parseLog reads a name, a time as hgdate, and a title, each on a line.
@@ -170,8 +162,12 @@ func (c *clone) has(ctx context.Context, sha string) bool {
 	if _, err := os.Stat(c.mark()); !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	out, err := c.r.run(ctx, c.path, "log", "--rev="+sha, "--template={node}")
-	return err == nil && out == sha
+	out, err := c.r.run(ctx, c.path, "log", "--rev="+sha, "--template={node}\n{date|hgdate}\n{desc|firstline|strip}")
+	if err != nil {
+		return false
+	}
+	c.info, err = parseLog(out)
+	return err == nil && c.info.SHA == sha
 }
 
 // fill pulls what the clone lacks, unless another one has just done that.

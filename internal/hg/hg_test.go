@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"strake.dev/strake/internal/cache"
@@ -47,23 +49,53 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// newRepo makes a repository with two changesets, a tag, a bookmark and a branch.
+// repo is the repository that newRepo gives copies of: each process of hg takes longer than all that it does here.
+var repo struct {
+	sync.Once
+	files         fstest.MapFS
+	first, second string
+}
+
+// newRepo gives a repository with two changesets, a tag, a bookmark and a branch.
 func newRepo(t *testing.T) (dir, first, second string) {
 	t.Helper()
 	if _, err := exec.LookPath("hg"); err != nil {
 		t.Skip("hg is not installed (Debian: mercurial)")
 	}
+	repo.Do(func() { makeRepo(t) })
 	dir = t.TempDir()
+	if err := os.CopyFS(dir, repo.files); err != nil {
+		t.Fatal(err)
+	}
+	return dir, repo.first, repo.second
+}
+
+func makeRepo(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
 	hgIn(t, dir, "init")
 	write(t, filepath.Join(dir, "a"), "1")
 	hgIn(t, dir, "commit", "--addremove", "--quiet", "-m", "first\n\nbody", "-d", "1700000000 0")
-	first = hgIn(t, dir, "log", "-r", ".", "-T", "{node}")
 	hgIn(t, dir, "tag", "v1", "-d", "1700000001 0")
 	write(t, filepath.Join(dir, "a"), "2")
 	hgIn(t, dir, "commit", "--quiet", "-m", "second", "-d", "1700000002 0")
-	second = hgIn(t, dir, "log", "-r", ".", "-T", "{node}")
 	hgIn(t, dir, "bookmark", "mark")
-	return dir, first, second
+	names := strings.Fields(hgIn(t, dir, "log", "-r", "v1 + mark", "-T", "{node} "))
+	if len(names) != 2 {
+		t.Fatalf("the changesets are %q", names)
+	}
+	repo.first, repo.second, repo.files = names[0], names[1], fstest.MapFS{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(dir, path))
+		repo.files[path] = &fstest.MapFile{Data: text, Mode: 0o644}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // commands counts what hg asks a server for.
@@ -104,6 +136,12 @@ func serve(t *testing.T, dir, password string) (*httptest.Server, *commands) {
 		t.Fatal(err)
 	}
 	target.Host = "127.0.0.1:" + target.Port()
+	// hg loads its parts when it first needs them, which several requests at once don't survive.
+	warm, err := http.Get(target.String() + "?cmd=lookup&key=tip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	warm.Body.Close()
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	c := &commands{}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -27,7 +28,37 @@ var packages = map[string]string{
 // into the user's cache folder, because to link one takes longer than the tests.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
-	module := fromRoot(t, "internal/peers/cli")
+	return built(t, fromRoot(t, "internal/peers/cli"), name, packages[name])
+}
+
+// carvel are the variables that hold the versions of Carvel's tools.
+var carvel = map[string]string{
+	"ytt":    "carvel.dev/ytt/pkg/version.Version",
+	"kapp":   "carvel.dev/kapp/pkg/kapp/version.Version",
+	"kbld":   "carvel.dev/kbld/pkg/kbld/version.Version",
+	"vendir": "carvel.dev/vendir/pkg/vendir/version.Version",
+}
+
+// Carvel is [Tool] for a tool of Carvel, of the version that strake embeds and stamped with it as its authors do.
+func Carvel(t testing.TB, name string) string {
+	t.Helper()
+	file := fromRoot(t, "go.mod")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"-s", "-w"}
+	for _, required := range regexp.MustCompile(`(?m)^\s*carvel\.dev/(\w+) v(\S+)`).FindAllStringSubmatch(string(text), -1) {
+		if variable, ok := carvel[required[1]]; ok {
+			flags = append(flags, "-X", variable+"="+required[2])
+		}
+	}
+	return built(t, filepath.Dir(file), name, "-ldflags", strings.Join(flags, " "), "carvel.dev/"+name+"/cmd/"+name)
+}
+
+// built builds a package of a module's dependencies, with go build's arguments, unless it is there.
+func built(t testing.TB, module, name string, args ...string) string {
+	t.Helper()
 	sums, err := os.ReadFile(filepath.Join(module, "go.sum"))
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +67,12 @@ func Tool(t testing.TB, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "strake", "peers", fmt.Sprintf("%s-%x", runtime.Version(), sha256.Sum256(sums))[:24])
+	sum := sha256.Sum256(fmt.Appendf(sums, "%q", args))
+	dir := filepath.Join(cache, "strake", "peers", fmt.Sprintf("%s-%x", runtime.Version(), sum)[:24])
 	tool := filepath.Join(dir, name)
+	if runtime.GOOS == "windows" {
+		tool += ".exe"
+	}
 	if _, err := os.Stat(tool); err == nil {
 		return tool
 	}
@@ -46,7 +81,7 @@ func Tool(t testing.TB, name string) string {
 	}
 	// Tests of several packages may be at it: each moves a whole file to its place.
 	made := fmt.Sprintf("%s.%d", tool, os.Getpid())
-	c := exec.CommandContext(t.Context(), "go", "build", "-o", made, packages[name])
+	c := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", made}, args...)...)
 	c.Dir = module
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath", "GOWORK=off")
 	if said, err := c.CombinedOutput(); err != nil {

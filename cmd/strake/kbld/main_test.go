@@ -4,19 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	kbldversion "carvel.dev/kbld/pkg/kbld/version"
 
 	"strake.dev/strake/cmd/strake/cli"
+	"strake.dev/strake/internal/peers"
 	"strake.dev/strake/plugins"
 )
 
@@ -30,40 +28,7 @@ func TestMain(m *testing.M) {
 		kbldversion.Version = version
 		os.Exit(cli.Main(cli.Program{Plugins: plugins.Builtin}))
 	}
-	code := m.Run()
-	if real.dir != "" {
-		_ = os.RemoveAll(real.dir)
-	}
-	os.Exit(code)
-}
-
-// real is kbld itself, built once from the module that strake embeds.
-var real struct {
-	once      sync.Once
-	dir, path string
-	err       error
-}
-
-func realKbld(t *testing.T) string {
-	t.Helper()
-	real.once.Do(func() {
-		if real.dir, real.err = os.MkdirTemp("", "kbld-"); real.err != nil { //nolint:usetesting // it outlives the test
-			return
-		}
-		real.path = filepath.Join(real.dir, "kbld")
-		if runtime.GOOS == "windows" {
-			real.path += ".exe"
-		}
-		out, err := exec.Command("go", "build", "-trimpath", "-o", real.path,
-			"-ldflags", "-X carvel.dev/kbld/pkg/kbld/version.Version="+version, "carvel.dev/kbld/cmd/kbld").CombinedOutput()
-		if err != nil {
-			real.err = fmt.Errorf("building kbld: %w\n%s", err, out)
-		}
-	})
-	if real.err != nil {
-		t.Fatal(real.err)
-	}
-	return real.path
+	os.Exit(m.Run())
 }
 
 // A call is one way to call a kbld.
@@ -153,7 +118,7 @@ func both(t *testing.T, c call) (want, got result) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	want = run(t, prepare(exec.CommandContext(ctx, realKbld(t), c.args...), c))
+	want = run(t, prepare(exec.CommandContext(ctx, peers.Carvel(t, "kbld"), c.args...), c))
 	got = run(t, ours(ctx, c))
 	return want, got
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"strake.dev/strake/internal/peers"
 )
 
 const config = "apiVersion: kbld.k14s.io/v1alpha1\nkind: Config\n"
@@ -108,7 +110,7 @@ func TestSame(t *testing.T) {
 		fill[name] = values.Replace(text)
 	}
 	dir := folder(t, fill)
-	if out, err := prepare(exec.CommandContext(t.Context(), realKbld(t), "package", "-f", "digest.yml", "-o", "packed.tar"), call{dir: dir}).CombinedOutput(); err != nil {
+	if out, err := prepare(exec.CommandContext(t.Context(), peers.Carvel(t, "kbld"), "package", "-f", "digest.yml", "-o", "packed.tar"), call{dir: dir}).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, line := range calls {

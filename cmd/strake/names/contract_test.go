@@ -20,6 +20,7 @@ import (
 
 // vendir runs in the work folder. Secrets come before the Config, and the lock is wanted on standard output.
 func TestContractVendir(t *testing.T) {
+	t.Parallel()
 	_, fill := vendirFolder(t)
 	const managed = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: login\n  namespace: apps\n  uid: 0b7c\n  managedFields: [{manager: kubectl, operation: Update, apiVersion: v1}]\ntype: Opaque\ndata: {username: dXNlcg==, password: cGFzcw==}\n---\n"
 	_, image, _ := strings.Cut(fill["image-digest.yml"], "url: ")
@@ -71,6 +72,7 @@ func TestContractVendir(t *testing.T) {
 
 // ytt runs in / with absolute paths. Inline files and values are in folders of their own.
 func TestContractYtt(t *testing.T) {
+	t.Parallel()
 	work := workFolder(t, map[string]string{
 		"0/config/a.yml":            loadData + "# a comment\nname: #@ data.values.name\nnumber: #@ data.values.number\n",
 		"0/config/s.yml":            "#@data/values-schema\n---\nname: \"\"\nnumber: 0\n",
@@ -104,6 +106,7 @@ func TestContractYtt(t *testing.T) {
 
 // kbld runs in / and may not build: it says so in its own words, on whose first line users rely.
 func TestContractKbld(t *testing.T) {
+	t.Parallel()
 	_, fill := vendirFolder(t)
 	_, image, _ := strings.Cut(fill["image.yml"], "url: '")
 	image, _, _ = strings.Cut(image, "'")
@@ -132,6 +135,7 @@ func TestContractKbld(t *testing.T) {
 
 // kapp gets its kubeconfig in a variable, which has a placeholder for the address of the API server.
 func TestContractKapp(t *testing.T) {
+	t.Parallel()
 	client, path := cluster(t)
 	host, port, config := inCluster(t, path)
 	placeholder := []string{"KAPP_KUBECONFIG_YAML=" + config, "KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port}

@@ -17,6 +17,7 @@ import (
 
 // Calls that need no cluster; “<” and a file are standard input.
 func TestKapp(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{
 		"a.yml":      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: n}\ndata: {k: v}\n",
 		"b.yml":      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: n}\ndata: {k: w, l: x}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: n}\nstringData: {k: hidden}\n",
@@ -33,6 +34,7 @@ func TestKapp(t *testing.T) {
 	}
 	for _, line := range calls {
 		t.Run(line, func(t *testing.T) {
+			often(t, line)
 			args, stdin, _ := strings.Cut(line, " <")
 			want, got := both(t, "kapp", call{args: strings.Fields(args), dir: dir, stdin: files[stdin]})
 			// kapp lists them in another order each time.
@@ -94,6 +96,7 @@ var session = []string{
 
 // Two namespaces, one for kapp and one for ours, go through the same.
 func TestKappSession(t *testing.T) {
+	t.Parallel()
 	client, base := cluster(t)
 	sides := []string{"real/kapp", "ours/kapp"}
 	dirs, spaces := []string{t.TempDir(), t.TempDir()}, make([]string, 2)

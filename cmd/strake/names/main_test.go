@@ -9,83 +9,63 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"strake.dev/strake/internal/peers"
+	"strake.dev/strake/internal/thorough"
 )
 
 // patience is how long a call may take at most.
 const patience = 2 * time.Minute
 
-// modules are where the programs and their versions come from.
-var modules = map[string]struct{ version, main string }{
-	"ytt":    {"carvel.dev/ytt/pkg/version.Version", "carvel.dev/ytt/cmd/ytt"},
-	"kapp":   {"carvel.dev/kapp/pkg/kapp/version.Version", "carvel.dev/kapp/cmd/kapp"},
-	"kbld":   {"carvel.dev/kbld/pkg/kbld/version.Version", "carvel.dev/kbld/cmd/kbld"},
-	"vendir": {"carvel.dev/vendir/pkg/vendir/version.Version", "carvel.dev/vendir/cmd/vendir"},
-}
+// tools are the names that strake has beside its own.
+var tools = []string{"ytt", "kapp", "kbld", "vendir"}
 
-// bin is the folder of the programs that are built: strake, with links by its other names in “ours”, and
-// the real ones in “real”. It stays, so that they needn't be linked each time.
-var bin = filepath.Join("..", "..", "..", "bin", "names")
-
-var builds sync.Map
-
-// program returns the path of a program, which is built at the first call: “real/ytt”, “ours/ytt” or
-// “ours/strake”.
+// program returns the path of a program, which is built if it must be: “real/ytt”, “ours/ytt” or “ours/strake”.
 func program(tb testing.TB, which string) string {
 	tb.Helper()
-	folder, name := filepath.Split(which)
-	if folder == "ours/" {
-		name = "strake"
+	folder, name := path.Split(which)
+	if folder == "real/" {
+		return peers.Carvel(tb, name)
 	}
-	build, _ := builds.LoadOrStore(folder+name, sync.OnceValue(func() error { return build(folder, name) }))
-	if err := build.(func() error)(); err != nil {
-		tb.Fatal(err)
-	}
-	path, err := filepath.Abs(filepath.Join(bin, which))
+	dir, err := ours()
 	check(tb, err)
-	return path
+	return filepath.Join(dir, name)
 }
 
-// build builds a program as “make build” and its authors do, with the versions that strake embeds.
-func build(folder, name string) error {
-	pkg, flags := modules[name].main, "-s -w"
-	for name, m := range modules {
-		flags += " -X " + m.version + "=" + version(name)
+// ours is a folder with links to the strake that “make build” makes.
+var ours = sync.OnceValues(func() (string, error) {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		return "", err
 	}
-	if name == "strake" {
-		pkg = "strake.dev/strake/cmd/strake"
+	if out, err := exec.Command("make", "--no-print-directory", "-C", root, "build").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("make build: %w\n%s", err, out)
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", flags, "-o", filepath.Join(bin, folder, name), pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w\n%s", name, err, out)
+	dir := filepath.Join(root, "bin", "names")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
 	}
-	if name != "strake" {
-		return nil
-	}
-	for link := range modules {
-		if err := os.Symlink("strake", filepath.Join(bin, folder, link)); err != nil && !os.IsExist(err) {
-			return err
+	for _, name := range append(tools, "strake") {
+		if err := os.Symlink("../strake", filepath.Join(dir, name)); err != nil && !os.IsExist(err) {
+			return "", err
 		}
 	}
-	return nil
-}
+	return dir, nil
+})
 
-// version is that of a tool's module, as its authors stamp it.
-func version(tool string) string {
-	info, _ := debug.ReadBuildInfo()
-	for _, dep := range info.Deps {
-		if dep.Path == "carvel.dev/"+tool {
-			return strings.TrimPrefix(dep.Version, "v")
-		}
+// often leaves out most of the calls that ask for help, of which one is like another.
+func often(t *testing.T, line string) {
+	t.Helper()
+	if strings.Contains(line, "help ") || strings.Contains(line, "--help") {
+		thorough.One(t, 4, line)
 	}
-	return "0.0.0"
 }
 
 // A call is one way to call a program.

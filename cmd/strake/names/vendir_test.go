@@ -82,9 +82,11 @@ var volatile = regexp.MustCompile(`\.vendir-tmp-\d+`)
 var gitLines = regexp.MustCompile(`(?m)^ *"?  \| .*\n`)
 
 func TestVendir(t *testing.T) {
+	t.Parallel()
 	dir, fill := vendirFolder(t)
 	for _, line := range vendirCalls {
 		t.Run(line, func(t *testing.T) {
+			often(t, line)
 			args, stdin, _ := strings.Cut(line, " <")
 			want, got := both(t, "vendir", call{args: strings.Fields(args), dir: dir, stdin: fill[stdin], env: []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"}})
 			alike(&want)

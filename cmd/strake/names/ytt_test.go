@@ -74,10 +74,12 @@ var yttCalls = []string{
 }
 
 func TestYtt(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, yttFiles)
 	link(t, "../one.yml", dir+"/links/a.yml")
 	for _, line := range yttCalls {
 		t.Run(line, func(t *testing.T) {
+			often(t, line)
 			args, stdin, _ := strings.Cut(line, " <")
 			c := call{args: strings.Fields(args), dir: dir, stdin: yttFiles[stdin], env: []string{"V_name=env", "VY_list=[e]"}}
 			for i := range c.args {
@@ -93,6 +95,7 @@ func TestYtt(t *testing.T) {
 
 // Many documents in many files, which are printed as they were marshalled for each file.
 func TestYttManyFiles(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"all/o.yml": loadOverlay + "#@overlay/match by=overlay.all, expects=\"1+\"\n---\n#@overlay/match missing_ok=True\nadded: true\n"}
 	for i := range 30 {
 		files[fmt.Sprintf("all/%02d.yml", i)] = strings.Repeat(fmt.Sprintf("---\nname: n%d\n---\n", i), i%4)
@@ -106,6 +109,7 @@ func TestYttManyFiles(t *testing.T) {
 // Where ytt panics, ours says so in a line and exits as for any other error; a panic that ytt itself
 // catches and prints is the same but for what differs with each run.
 func TestYttPanics(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, yttFiles)
 	for line, test := range map[string]struct {
 		code int
@@ -129,6 +133,7 @@ func TestYttPanics(t *testing.T) {
 
 // The program may be called by any path, as the first argument, and by a name of Windows.
 func TestYttByAnyName(t *testing.T) {
+	t.Parallel()
 	dir := folder(t, yttFiles)
 	link(t, program(t, "ours/strake"), dir+"/bin/ytt.exe")
 	c := call{dir: dir, args: []string{"-f", "config"}}
@@ -148,6 +153,7 @@ func TestYttByAnyName(t *testing.T) {
 
 // A standard output that can't be written to is an error, which ytt doesn't notice.
 func TestYttLostOutput(t *testing.T) {
+	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip(err)

@@ -37,6 +37,7 @@ func (w *world) replicaSets() int {
 // The main story: source becomes a running app, a second run finds nothing to do, an edit of the
 // source and one of a value do just what they have to, and delete leaves nothing.
 func TestFromSourceToRunningApp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 
 	plan := w.strake("plan", "--detailed-exitcode")
@@ -173,6 +174,7 @@ func TestFromSourceToRunningApp(t *testing.T) {
 
 // Render and build stop where they say, and two checkouts give one digest.
 func TestRenderAndBuild(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rendered := w.must("render")
 	image := digestRef.FindString(rendered.stdout)
@@ -196,6 +198,7 @@ func TestRenderAndBuild(t *testing.T) {
 }
 
 func TestJSONEventsEndWithTheVerdict(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for want, args := range map[string][]string{
 		"succeeded": {"build", "-o", "json"},
@@ -226,6 +229,7 @@ func TestJSONEventsEndWithTheVerdict(t *testing.T) {
 
 // An App of kapp-controller, unchanged, with its sources in git.
 func TestAnUnchangedKappControllerApp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	git := serveGit(t, w)
 	w.write("cr.yaml", fmt.Sprintf(`apiVersion: kappctrl.k14s.io/v1alpha1
@@ -264,6 +268,7 @@ spec:
 
 // The Pipeline that an App compiles to is a file that does the same.
 func TestThePipelineOfAnApp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	image := digestRef.FindString(w.must("render").stdout)
 	w.write("pipeline.yaml", w.must("plan", "-o", "pipeline").stdout)
@@ -280,6 +285,7 @@ func TestThePipelineOfAnApp(t *testing.T) {
 
 // Two runs of one App at the same time do its work once, and both succeed.
 func TestTwoRunsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	done := make(chan outcome, 2)
 	for range 2 {

@@ -19,6 +19,7 @@ import (
 
 // An App that hasn't changed is never built again, and a change of one byte is built once and named.
 func TestNeverTwiceForTheSameInput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.must("build")
 	before := w.registryWrites()
@@ -111,6 +112,7 @@ func (w *world) registryWrites() int {
 
 // What an image is built from moves with lock update, and with --only nothing else does.
 func TestLockUpdate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := buildkittest.Busybox(t, w.repo, "1")
 	w.write("src/Dockerfile", "FROM "+base+"\nCOPY main.go /\n")
@@ -168,6 +170,7 @@ func parse(t *testing.T, text string) name.Reference {
 
 // The table of build says what people ask of an image.
 func TestBuildTellsWhatItBuilt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.write("src/Dockerfile", "FROM scratch\nCOPY main.go /\n")
 	images := func(args ...string) stages.Image {

@@ -194,6 +194,7 @@ func config(t *testing.T, img v1.Image) *v1.ConfigFile {
 
 // Every App of examples/build does what it says that it does.
 func TestBuildExamples(t *testing.T) {
+	t.Parallel()
 	apps := map[string]func(t *testing.T, e *example){
 		"target": func(t *testing.T, e *example) {
 			e.build()

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -196,9 +197,22 @@ func (w *world) answer() string {
 	return w.answerOf("simple-app")
 }
 
+// answerBinary is the path of examples/answer, which is built at the first call.
+var answerBinary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(filepath.Dir(strakeBinary), "answer")
+	if out, err := exec.Command("go", "build", "-o", path, "../../examples/answer").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building it: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
 func (w *world) answerOf(app string) string {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), "go", "run", "../../examples/answer", "-namespace", w.namespace, "-selector", "app.kubernetes.io/name="+app)
+	program, err := answerBinary()
+	if err != nil {
+		w.t.Fatalf("answer: %v", err)
+	}
+	cmd := exec.CommandContext(w.t.Context(), program, "-namespace", w.namespace, "-selector", "app.kubernetes.io/name="+app)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		w.t.Fatalf("answer: %v\n%s", err, out)

@@ -89,6 +89,7 @@ func (p *platform) as(namespace, account string) (*world, *rest.Config) {
 // The platform is installed; builders who may do nothing else have a program built in the cluster, pushed
 // to the registry there and deployed by a service account that has one namespace.
 func TestPlatform(t *testing.T) {
+	t.Parallel()
 	needNode(t)
 	p := installPlatform(t)
 	p.must("run", "-f", "platform/app.yaml")

@@ -112,6 +112,7 @@ const chart = `a: {{ fail (printf "wrong: %s" .Values.inFile) }}`
 // standard error, in no report, plan, lock, record, cache, log or artifact, not encoded and not in pieces.
 // docs/secrets.md says where secrets have to be; those places are excepted here, and nothing else.
 func TestSecretsStayHidden(t *testing.T) {
+	t.Parallel()
 	r := &room{world: newWorld(t)}
 	r.set = nil
 	host, secure := echo(t)

@@ -91,8 +91,10 @@ func started(step string) string { return `"type":"step-started","step":"` + ste
 // At every stage, and a little later each time, an interrupted run leaves no process, no torn file
 // and no temporary folder, and the next run finishes the work.
 func TestInterruptedRunsAreFinishedByTheNext(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			// Slow enough for a signal to come in between.
 			w.replace("src/Dockerfile", "USER ", "RUN sleep 3\nUSER ")

@@ -42,6 +42,7 @@ func needNode(t *testing.T) {
 // from folders, and then by an App of kapp-controller from three git repositories, which makes the same
 // image, so that none is built.
 func TestSourceDockerfilesAndConfigFromThreePlaces(t *testing.T) {
+	t.Parallel()
 	for runtime, answer := range programs {
 		t.Run(runtime, func(t *testing.T) {
 			if runtime == "nodejs" {
@@ -106,6 +107,7 @@ spec:
 // What the platform asks of an App is told when it is missing, and another version of the runtime is
 // another image.
 func TestWhatThePlatformAsksOfAnApp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.copySrcToOCI()
 	app := "src-to-oci/go-simpleapp.yaml"

@@ -14,6 +14,7 @@ import (
 // What --output app prints is an App as kapp-controller's own types have it, with the status that it
 // would have written.
 func TestAppStatus(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.grantAdmin("default")
 	write := func(data string) {

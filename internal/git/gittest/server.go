@@ -16,8 +16,8 @@ import (
 // uploadPack is the only service: reading.
 const uploadPack = "git-upload-pack"
 
-// Handler serves the repositories below root, as root/NAME/.git under /NAME/.git, for reading: as git-http-backend
-// does (https://git-scm.com/docs/http-protocol), with half as many processes.
+// Handler serves the repositories below root, as root/NAME/.git under /NAME/.git and /NAME, for reading: as
+// git-http-backend does (https://git-scm.com/docs/http-protocol), with half as many processes.
 func Handler(t testing.TB, root string) http.Handler {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -46,6 +46,9 @@ func Handler(t testing.TB, root string) http.Handler {
 
 // serve answers with what git upload-pack says, after a prefix.
 func serve(w http.ResponseWriter, r *http.Request, repository, kind, prefix string, args ...string) {
+	if _, err := os.Stat(filepath.Join(repository, ".git")); err == nil {
+		repository = filepath.Join(repository, ".git")
+	}
 	if _, err := os.Stat(filepath.Join(repository, "HEAD")); err != nil {
 		http.NotFound(w, r)
 		return

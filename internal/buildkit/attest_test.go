@@ -122,6 +122,7 @@ EOT
 }
 
 func TestColdDaemons(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	files := map[string]string{
 		"Dockerfile": "FROM BASE AS build\nCOPY . /src\nRUN head -c 100 /dev/zero > /out; cat /src/main >> /out; mkdir -p /d/e; ln -s out /link\nFROM BASE\nCOPY --from=build /out /d /\nRUN echo slow > /made\n",

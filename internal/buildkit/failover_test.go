@@ -130,6 +130,7 @@ func (p *pooled) tags(t *testing.T) []string {
 // A build goes on with the other daemon when the one that it is with dies, and later builds don't ask
 // the dead one.
 func TestDaemonOfTwoIsKilledWhileBuilding(t *testing.T) {
+	t.Parallel()
 	first, second := two(t)
 	p := newPool(t, at(first.Address, second.Address)...)
 	var killed time.Time
@@ -208,6 +209,7 @@ func TestAllDaemonsAreDead(t *testing.T) {
 
 // A daemon that takes connections and never answers is waited for once, whatever the number of builds.
 func TestSilentDaemonIsAskedOnce(t *testing.T) {
+	t.Parallel()
 	address, _ := buildkittest.Daemon(t)
 	dir, silent := t.TempDir(), ""
 	for i := 0; silent == "" || buildkit.Preferred(at(silent, address), t.Name())[0].Address == address; i++ {
@@ -244,6 +246,7 @@ func TestSilentDaemonIsAskedOnce(t *testing.T) {
 
 // A build that fails is not tried elsewhere.
 func TestFailingStepIsNotTriedElsewhere(t *testing.T) {
+	t.Parallel()
 	first, second := two(t)
 	p := newPool(t, at(first.Address, second.Address)...)
 	err := p.build(t.Context(), t, "FROM BASE\nRUN echo begun; exit 7\n")
@@ -258,6 +261,7 @@ func TestFailingStepIsNotTriedElsewhere(t *testing.T) {
 
 // The end of ctx is no reason to go elsewhere.
 func TestCancelIsNotTriedElsewhere(t *testing.T) {
+	t.Parallel()
 	first, second := two(t)
 	p := newPool(t, at(first.Address, second.Address)...)
 	ctx, cancel := context.WithCancel(t.Context())

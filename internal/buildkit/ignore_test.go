@@ -11,6 +11,7 @@ import (
 	"github.com/tonistiigi/fsutil"
 
 	"strake.dev/strake/internal/buildkit/buildkittest"
+	"strake.dev/strake/internal/thorough"
 	"strake.dev/strake/stages/filesum"
 )
 
@@ -94,7 +95,7 @@ func randomPattern(r *rand.Rand) string {
 func TestIgnoreIsTheLibrarysForAnyPatterns(t *testing.T) {
 	root := ignoreTree(t)
 	r := rand.New(rand.NewPCG(3, 3))
-	for range 500 {
+	for range thorough.Times(100, 500) {
 		patterns := make([]string, 1+r.IntN(4))
 		for i := range patterns {
 			patterns[i] = randomPattern(r)

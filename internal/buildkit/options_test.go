@@ -34,6 +34,7 @@ func secretOf(value string, reads *atomic.Int32) buildkit.Secret {
 }
 
 func TestSecret(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	const value = "correct-horse-battery-staple"
 	var reads, unread atomic.Int32
@@ -188,6 +189,7 @@ func serveGit(t *testing.T, content string) string {
 }
 
 func TestNamedContexts(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	dir := t.TempDir()
 	b.write(t, dir, map[string]string{
@@ -251,6 +253,7 @@ RUN --mount=from=folder,target=/mnt cat /mnt/kept > /mounted; ls /version-* > /b
 }
 
 func TestRunOptions(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	files := map[string]string{"Dockerfile": `FROM BASE AS first
 RUN echo first ran
@@ -297,6 +300,7 @@ RUN grep -c example.test /etc/hosts > /hosts; ulimit -n > /files; df -k /dev/shm
 }
 
 func TestEntitlements(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	files := map[string]string{"Dockerfile": "FROM BASE\nRUN true\n"}
 	for name, c := range map[string]struct {

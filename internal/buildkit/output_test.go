@@ -192,6 +192,7 @@ func (f *front) seen(prefix string) int {
 }
 
 func TestPushThroughClient(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFront(t)
 	client, err := registry.New(registry.Options{FirstWait: time.Millisecond})
@@ -388,6 +389,7 @@ func (f warned) Observe(e stages.Event) {
 
 // The daemon tries for some seconds itself; then it is the client's turn.
 func TestUploadIsCutOff(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	f := newFront(t)
 	f.set(func(_ http.ResponseWriter, r *http.Request) bool {

@@ -130,6 +130,7 @@ func app() map[string]string {
 }
 
 func TestBuildIsReproducible(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	first, rec, err := b.build(t.Context(), t, app(), buildkit.Source{})
 	if err != nil {

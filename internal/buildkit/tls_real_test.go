@@ -29,6 +29,7 @@ func files(ca, cert, key []byte) map[string][]byte {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	ours, others := buildkittest.NewAuthority(t), buildkittest.NewAuthority(t)
 	soon, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	cert, key := ours.Client(t, soon)

@@ -15,11 +15,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apitypes "k8s.io/apimachinery/pkg/types"
 
+	"strake.dev/strake/internal/thorough"
 	"strake.dev/strake/stages"
 )
 
 var (
-	rounds = flag.Int("rounds", 25, "how often tests with random input repeat")
+	rounds = flag.Int("rounds", thorough.Times(10, 25), "how often tests with random input repeat")
 	seed   = flag.Uint64("seed", 0, "the first random input; 0 is another one each time")
 )
 

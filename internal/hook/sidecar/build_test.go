@@ -55,6 +55,7 @@ func seed(t *testing.T, repo, content string) map[string]string {
 }
 
 func TestSeed(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
@@ -95,6 +96,7 @@ func TestSeed(t *testing.T) {
 
 // Where ytt isn't strake, or isn't there, a path among the arguments tells the App's folder.
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
@@ -110,6 +112,7 @@ func TestPaths(t *testing.T) {
 
 // Two Apps whose manifests are equal, byte for byte, get the image of their own source each.
 func TestTwins(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
@@ -145,6 +148,7 @@ func random(t *testing.T, repo, more string) string {
 const noCache = "  docker: {build: {noCache: true}}\n"
 
 func TestAtOnce(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
@@ -168,6 +172,7 @@ func TestAtOnce(t *testing.T) {
 
 // A process that is killed leaves no lock, and what it leaves of files the next one removes.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
@@ -242,6 +247,7 @@ func TestFailure(t *testing.T) {
 
 // A git repository needs no folder, and so no stamp.
 func TestRepository(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
@@ -276,6 +282,7 @@ func TestRepository(t *testing.T) {
 
 // An interrupt ends a build, at the daemon too, and the locks are free.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)
@@ -304,6 +311,7 @@ func TestInterrupted(t *testing.T) {
 
 // Builds for one destination share what they mount as a cache, and others don't get it.
 func TestCacheMounts(t *testing.T) {
+	t.Parallel()
 	address, host := buildkittest.Daemon(t)
 	repo := buildkittest.Repository(t, host)
 	c := newContainer(t, hook.DestinationsVariable+"="+repo, "BUILDKIT_HOST="+address)

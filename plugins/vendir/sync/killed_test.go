@@ -53,7 +53,7 @@ func TestKilled(t *testing.T) {
 		return
 	}
 	w := newWorld(t)
-	points := thorough.Times(30, 100)
+	points := thorough.Times(16, 100)
 	dir, store := t.TempDir(), t.TempDir()
 	versions := []string{"v1.0.0", "v0.9.0"}
 	var want []map[string]string

@@ -351,6 +351,42 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// unserved answers the first writes of a type as a server does that has just learnt of it.
+type unserved struct {
+	http.RoundTripper
+	path string
+	left *atomic.Int64
+}
+
+func (u unserved) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodPatch || !strings.HasPrefix(r.URL.Path, u.path) || u.left.Add(-1) < 0 {
+		return u.RoundTripper.RoundTrip(r)
+	}
+	return &http.Response{
+		StatusCode: http.StatusNotFound, Header: http.Header{"Content-Type": {"text/plain"}}, Body: reader("404 page not found\n"), Request: r,
+	}, nil
+}
+
+// TestUnserved deploys an object whose type is established, and not served for a moment.
+func TestUnserved(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	fault := unserved{path: "/apis/" + p.namespace + ".example.com/", left: new(atomic.Int64)}
+	fault.left.Store(3)
+	p.deps.Cluster = clusterThrough(t, func(next http.RoundTripper) http.RoundTripper {
+		fault.RoundTripper = next
+		return fault
+	})
+	thing := fmt.Sprintf(definition+"---\napiVersion: %[1]s.example.com/v1\nkind: Thing\nmetadata: {name: one}\n", p.namespace)
+	if got := p.deploy("", thing); len(got) != 2 {
+		t.Errorf("made %v", got)
+	}
+	if fault.left.Load() >= 0 {
+		t.Error("no write was answered wrongly")
+	}
+	p.delete()
+}
+
 // TestWebhook has an admission webhook that doesn't answer.
 func TestWebhook(t *testing.T) {
 	t.Parallel()

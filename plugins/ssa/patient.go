@@ -96,7 +96,8 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 }
 
 // insist makes a write again that was refused only for the moment: somebody else has written between the
-// server's own reading and writing, or an admission webhook doesn't answer, whose pods may be on their way.
+// server's own reading and writing, an admission webhook doesn't answer, whose pods may be on their way, or the
+// server doesn't serve yet what its discovery lists already, a type that is new.
 func insist(ctx context.Context, write func() error) error {
 	pause := firstPause
 	for n := 1; ; n++ {
@@ -112,6 +113,9 @@ func refusedForNow(err error) bool {
 	if apierrors.IsConflict(err) {
 		_, owned := apierrors.StatusCause(err, metav1.CauseTypeFieldManagerConflict)
 		return !owned && strings.Contains(err.Error(), "the object has been modified")
+	}
+	if _, unserved := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse); unserved && apierrors.IsNotFound(err) {
+		return true // an object that isn't there would be created
 	}
 	return apierrors.IsInternalError(err) && strings.Contains(err.Error(), "failed calling webhook")
 }

@@ -48,6 +48,8 @@ type Session struct {
 	process *confine.Process
 	top     string
 	stop    context.CancelFunc
+	// release lets others remove the folders.
+	release func()
 	cause   func() error
 	watched sync.WaitGroup
 	// last is the last line that it has printed as an error.
@@ -78,7 +80,9 @@ func (h *Host) Start(ctx context.Context, c *Call) (_ *Session, err error) {
 		s.process, err = confine.Start(command)
 	}
 	if err != nil {
-		return nil, s.refused(errors.Join(err, os.RemoveAll(s.top)))
+		err = errors.Join(err, os.RemoveAll(s.top))
+		s.release()
+		return nil, s.refused(err)
 	}
 	h.warn(c.Ref, s.process.Gaps, c.Job)
 	s.Stdin = s.process.Stdin
@@ -97,7 +101,13 @@ func (s *Session) refused(err error) error {
 
 // prepare makes the folders of the call.
 func (s *Session) prepare() (err error) {
-	if s.top, err = os.MkdirTemp(s.call.Job.Temp, "plugin-"); err != nil {
+	if s.call.Job.Temp == "" {
+		s.top, s.release, err = newTemp()
+	} else {
+		s.release = func() {}
+		s.top, err = os.MkdirTemp(s.call.Job.Temp, "plugin-")
+	}
+	if err != nil {
 		return err
 	}
 	if s.top, err = filepath.Abs(s.top); err != nil {
@@ -284,5 +294,6 @@ func (s *Session) Close() error {
 	s.watched.Wait()
 	_ = s.process.Stdout.Close()
 	_ = s.process.Stderr.Close()
+	defer s.release()
 	return removeAll(s.top)
 }

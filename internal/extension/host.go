@@ -61,6 +61,19 @@ func (r Ref) Locate(dir string) (string, error) {
 		"install it, or name the file: “path: ./%s%s”", Prefix, r.Plugin)
 }
 
+// Files are the paths whose change makes it another executable: where it is found, and what a link there leads to.
+// There are none where it isn't found on PATH.
+func (r Ref) Files(dir string) []string {
+	path, err := r.Locate(dir)
+	if err != nil {
+		return nil
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+		return []string{path, real}
+	}
+	return []string{path}
+}
+
 // Allow refuses an executable that the user hasn't allowed.
 func (h *Host) Allow(r Ref, dir string) error {
 	if r.Plugin != "" && slices.Contains(h.Allowed, r.Plugin) {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -13,7 +14,25 @@ import (
 
 // outputs are what a step declares to yield.
 func (s Step) outputs() []stages.Output {
-	return slices.Concat(stages.Outputs(s.Stage), s.Plugin.Outputs)
+	return slices.Concat(stages.Outputs(s.Stage), s.own())
+}
+
+// own are the outputs that not every step of the stage has.
+func (s Step) own() []stages.Output {
+	if y, ok := s.step.(stages.Yielder); ok {
+		return slices.Concat(s.Plugin.Outputs, y.Outputs())
+	}
+	return s.Plugin.Outputs
+}
+
+// openOutputs refuses outputs that hold a secret: expressions carry them into files and to other steps.
+func (r *run) openOutputs(outputs map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		if text, ok := outputs[name].(string); ok && r.secret.clean(text) != text {
+			return stages.WithHint(fmt.Errorf("the output %s holds a secret", name), "outputs are kept and shown: hand secrets on by the environment")
+		}
+	}
+	return nil
 }
 
 // A tally counts what a step tells of, for its outputs.
@@ -79,7 +98,7 @@ func (t *tally) yielded(s Step, rec StepRecord, result stages.Result) map[string
 		out["created"], out["updated"], out["deleted"] = c["create"], c["update"], c["delete"]
 		out["changed"] = c["create"]+c["update"]+c["delete"] > 0
 	}
-	for _, o := range s.Plugin.Outputs {
+	for _, o := range s.own() {
 		if v, ok := result.Outputs[o.Name]; ok {
 			out[o.Name] = v
 		}

@@ -138,6 +138,9 @@ func (r *run) execute(ctx context.Context, s Step, job *stages.Job, rec StepReco
 	if err != nil {
 		return rec, err
 	}
+	if err := r.openOutputs(result.Outputs); err != nil {
+		return rec, err
+	}
 	if result.Skipped != "" {
 		rec.Status, rec.Reason = StatusSkipped, result.Skipped
 	}

@@ -11,6 +11,11 @@ type Output struct {
 	Example any
 }
 
+// A Yielder is a step that yields outputs which its configuration declares, besides those of its plugin.
+type Yielder interface {
+	Outputs() []Output
+}
+
 // Outputs are those that the engine gives every step of a stage.
 func Outputs(stage Stage) []Output {
 	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"

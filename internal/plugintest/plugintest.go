@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -180,11 +181,29 @@ func (t *test) run(ctx context.Context) ([]byte, error) {
 			return nil, err
 		case result != nil:
 			return nil, errors.New("it sent more after its result")
+		case m.Result != nil && !plain(m.Result.Outputs):
+			return nil, fmt.Errorf("expected outputs that are texts, whole numbers or booleans, found %v", m.Result.Outputs)
 		case m.Error != nil:
 			return nil, m.Error
 		}
 		result = m.Result
 	}
+}
+
+// plain tells whether outputs have types that a step can declare.
+func plain(outputs map[string]any) bool {
+	for _, value := range outputs {
+		switch v := value.(type) {
+		case string, bool:
+		case float64:
+			if v != math.Trunc(v) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // cancel ends it while it waits for its request.

@@ -39,6 +39,7 @@ func TestRun(t *testing.T) {
 		"#!/bin/sh\n": "says hello",
 		hello:         "ended without a result",
 		hello + "read -r _; echo '{\"result\":{}}'\n":                         "refuses a protocol",
+		hello + "read -r _; echo '{\"result\":{\"outputs\":{\"a\":[1]}}}'\n":  "expected outputs that are texts",
 		hello + "read -r _; echo '{\"result\":{}}'; echo '{\"result\":{}}'\n": "more after its result",
 		hello + "read -r r; o=$(echo \"$r\" | sed -n 's/.*\"out\":\"\\([^\"]*\\)\".*/\\1/p'); head -c 9 /dev/urandom >$o/m; echo '{\"result\":{\"manifests\":\"m\"}}'\n": "other manifests",
 	} {

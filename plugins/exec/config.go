@@ -17,6 +17,8 @@ type Config struct {
 	With *schema.Node `json:"with,omitempty"`
 	// Folder is where the source of a fetch step goes in the App's folder.
 	Folder string `json:"folder,omitempty"`
+	// Outputs declares what the plugin yields for later steps of a Pipeline, by name.
+	Outputs map[string]Output `json:"outputs,omitempty"`
 	extension.Config
 }
 
@@ -34,6 +36,9 @@ func (c *Config) Validate(n *schema.Node) error {
 		if _, err := stages.Clean(c.Folder); err != nil {
 			found = append(found, at.Errorf("%v", err))
 		}
+	}
+	if at := n.Get("outputs"); at != nil {
+		found.Collect(at.Pos(), at.Path(), checkOutputs(at, c.Outputs))
 	}
 	found.Collect(n.Pos(), n.Path(), c.Check(n))
 	return found.Err()

@@ -24,6 +24,8 @@ var (
 	_ stages.Pinner  = (*step)(nil)
 	_ stages.Checker = (*step)(nil)
 	_ stages.Keyer   = (*step)(nil)
+	_ stages.Yielder = (*step)(nil)
+	_ stages.Watcher = (*step)(nil)
 	_ stages.Planner = (*changer)(nil)
 	_ stages.Deleter = (*deployStep)(nil)
 )
@@ -50,7 +52,12 @@ func (s *step) Run(ctx context.Context, job *stages.Job) (_ stages.Result, err e
 		return stages.Result{}, err
 	}
 	defer func() { err = errors.Join(err, a.session.Close()) }()
-	return s.result(ctx, job, a)
+	return s.result(ctx, job, a, protocol.Run)
+}
+
+// Watches are the executable's files. What the step reads of the App's folder is watched by those that fetch it.
+func (s *step) Watches(job *stages.Job) (stages.Watched, error) {
+	return stages.Watched{Paths: s.ref().Files(job.Dir)}, nil
 }
 
 // Plan has the executable tell what it would do.
@@ -78,7 +85,7 @@ func (s *changer) Plan(ctx context.Context, job *stages.Job) (_ stages.Result, _
 		}
 		changes = append(changes, c)
 	}
-	result, err := s.result(ctx, job, a)
+	result, err := s.result(ctx, job, a, protocol.Plan)
 	return result, changes, err
 }
 
@@ -152,8 +159,11 @@ func (s *step) can(ctx context.Context, job *stages.Job, capability string) (boo
 }
 
 // result makes the step's result of the executable's.
-func (s *step) result(ctx context.Context, job *stages.Job, a *answer) (r stages.Result, err error) {
+func (s *step) result(ctx context.Context, job *stages.Job, a *answer, op string) (r stages.Result, err error) {
 	r.Skipped = text(a.result.Skipped)
+	if r.Outputs, err = s.outputs(&a.result, op); err != nil {
+		return r, s.wrap(err)
+	}
 	yields := s.stage == stages.Template || s.stage == stages.Build
 	switch {
 	case a.result.Manifests != "" && !yields:

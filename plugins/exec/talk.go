@@ -85,7 +85,7 @@ func greetBy(job *stages.Job, session *extension.Session) {
 // request asks for an operation, and has nothing to say after it.
 func (s *step) request(job *stages.Job, op string, session *extension.Session) {
 	_ = protocol.Write(session.Stdin, protocol.HostMessage{Request: &protocol.Request{
-		Op: op, Stage: string(s.stage), Step: job.Step, Config: s.with, Values: job.Values, Manifests: session.Manifests,
+		Op: op, Stage: string(s.stage), Step: job.Step, Config: s.with, Values: job.Values, Manifests: session.Manifests, Outputs: s.types(),
 		App:   protocol.App{Name: job.App.Name, Namespace: job.App.Namespace, Labels: job.App.Labels, Annotations: job.App.Annotations},
 		Areas: protocol.Areas{Sources: session.Sources, Read: s.config.Read, Out: session.Out, Temp: session.Temp},
 	}})

@@ -36,6 +36,7 @@ var (
 	_ stages.Pinner  = (*step)(nil)
 	_ stages.Checker = (*step)(nil)
 	_ stages.Keyer   = (*step)(nil)
+	_ stages.Watcher = (*step)(nil)
 )
 
 func (s *step) ref() extension.Ref {
@@ -52,6 +53,11 @@ func (s *step) Pins(_ context.Context, job *stages.Job) ([]schema.LockedPlugin, 
 // Check makes sure that the executable may be run.
 func (s *step) Check(_ context.Context, job *stages.Job) error {
 	return s.host.Allow(s.ref(), job.Dir)
+}
+
+// Watches are the executable's files. What it reads of the App's folder is watched by the steps that fetch it.
+func (s *step) Watches(job *stages.Job) (stages.Watched, error) {
+	return stages.Watched{Paths: s.ref().Files(job.Dir)}, nil
 }
 
 // Key counts the executable and what it gets. A function with the network may find something else each time.

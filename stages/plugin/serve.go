@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"strake.dev/strake/stages/protocol"
 )
@@ -56,11 +57,37 @@ func Talk(ctx context.Context, p Plugin, in io.Reader, out io.Writer) error {
 		return errors.New("expected a request after the hello")
 	}
 	r := &Request{Request: *m.Request, mu: &sync.Mutex{}, out: send}
-	result, err := call(ctx, p, r)
+	result, err := await(ctx, p, r)
 	if err != nil {
 		return send(protocol.PluginMessage{Error: &protocol.Error{Message: err.Error(), Hint: hintOf(err)}})
 	}
 	return send(protocol.PluginMessage{Result: &result})
+}
+
+// await calls the plugin's function. It doesn't wait for one that goes on after its context has ended, longer than it
+// takes to clean up.
+func await(ctx context.Context, p Plugin, r *Request) (Result, error) {
+	type answer struct {
+		result Result
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		result, err := call(ctx, p, r)
+		done <- answer{result, err}
+	}()
+	select {
+	case a := <-done:
+		return a.result, a.err
+	case <-ctx.Done():
+	}
+	const patience = 500 * time.Millisecond // strake kills it a second after it has asked
+	select {
+	case a := <-done:
+		return a.result, a.err
+	case <-time.After(patience):
+		return Result{}, fmt.Errorf("%s: was asked to end", p.Name)
+	}
 }
 
 // call turns a panic into an error.

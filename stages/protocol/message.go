@@ -47,6 +47,8 @@ type Request struct {
 	// Values are those of --set: dotted key paths and YAML values as they were typed.
 	Values map[string]string `json:"values,omitempty"`
 	Areas  Areas             `json:"areas"`
+	// Outputs are those that the step declares: their types, one of string, integer, boolean, by name.
+	Outputs map[string]string `json:"outputs,omitempty"`
 	// Manifests is the path of a file with the manifests so far, a YAML stream. It is empty if there are none.
 	Manifests string `json:"manifests,omitempty"`
 }
@@ -165,6 +167,9 @@ type Result struct {
 	Key string `json:"key,omitempty"`
 	// Revision says, for fetch, what was fetched: a commit, a version, a digest.
 	Revision string `json:"revision,omitempty"`
+	// Outputs are the values of the outputs that the step declares, for run and plan: texts, whole numbers and
+	// booleans. Plan may leave out those that only run can know.
+	Outputs map[string]any `json:"outputs,omitempty"`
 	// Skipped, if not empty, says why there was nothing to do.
 	Skipped string `json:"skipped,omitempty"`
 }

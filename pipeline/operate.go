@@ -11,12 +11,22 @@ import (
 )
 
 // Delete removes what the plan's deploy steps have made, the last one first. It needs no workspace,
-// and removing what isn't there is not an error.
-func (p *Plan) Delete(ctx context.Context, opts Options) error {
+// and removing what isn't there is not an error. Executables have to be those of the lock.
+func (p *Plan) Delete(ctx context.Context, opts Options) (err error) {
 	r := p.newRun(opts, modeRun)
+	steps := p.deploySteps()
 	r.lock = &stages.Lock{}
-	r.begin(p.deploySteps())
-	return r.finish(ctx, r.delete(ctx))
+	// What pins nothing can be deleted whatever became of the lock.
+	if slices.ContainsFunc(steps, func(s Step) bool { _, ok := s.step.(stages.Pinner); return ok }) {
+		if r.lock, err = readLock(opts.LockFile, opts.Locked); err != nil {
+			return err
+		}
+	}
+	r.begin(steps)
+	if err = r.pin(ctx, steps); err == nil {
+		err = r.delete(ctx)
+	}
+	return r.finish(ctx, err)
 }
 
 func (r *run) delete(ctx context.Context) error {

@@ -15,6 +15,8 @@ import (
 type deleteOptions struct {
 	engineFlags
 	inventoryFlags
+	// lock says which executables may delete.
+	lock workspaceFlags
 	wait bool
 }
 
@@ -36,13 +38,14 @@ has made, in reverse order. Deleting what isn't there is not an error.`,
 			if named {
 				return t.deleteInventory(cmd.Context(), &opts)
 			}
-			return t.delete(cmd.Context(), &opts.engineFlags)
+			return t.delete(cmd.Context(), &opts)
 		},
 		ValidArgsFunction: t.completeInventories(&opts.remoteFlags, &opts.namespace),
 	}
 	opts.engineFlags.add(cmd)
 	opts.addReports(t, cmd)
 	opts.inventoryFlags.add(cmd)
+	opts.lock.addLock(cmd)
 	cmd.Flags().BoolVar(&opts.wait, "wait", true, "wait until the objects of the inventory are gone")
 	return cmd
 }
@@ -69,13 +72,16 @@ func (f *inventoryFlags) named(cmd *cobra.Command, args []string, file *engineFl
 	return true, f.take(cmd, args)
 }
 
-func (t *tool) delete(ctx context.Context, o *engineFlags) error {
+func (t *tool) delete(ctx context.Context, o *deleteOptions) error {
 	return t.conclude(ctx, "delete", &o.outputFlags, func(events *render.JSON) (printable, error) {
-		s, err := t.openAll(ctx, o)
+		s, err := t.openAll(ctx, &o.engineFlags)
 		if err != nil {
 			return nil, err
 		}
-		summary, err := t.work(ctx, s, o, events, func(ctx context.Context, opts pipeline.Options) error {
+		if err := o.lock.lock(s); err != nil {
+			return nil, err
+		}
+		summary, err := t.work(ctx, s, &o.engineFlags, events, func(ctx context.Context, opts pipeline.Options) error {
 			return s.each(ctx, opts, func(ctx context.Context, u *unit, opts pipeline.Options) error { return u.Plan.Delete(ctx, opts) })
 		})
 		if err != nil {

@@ -72,8 +72,7 @@ func (f *remoteFlags) add(flags *pflag.FlagSet) {
 
 // addPlugins adds the flags about plugins that are executables.
 func (f *remoteFlags) addPlugins(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&f.allowPlugins, "allow-plugin", nil, "let steps run the plugin `NAME|PATH`, an executable: strake-plugin-NAME on PATH, or the file PATH (repeatable)")
-	fromEnv(flags, "allow-plugin", "STRAKE_ALLOW_PLUGINS")
+	addAllowPlugin(flags, &f.allowPlugins)
 	flags.StringVar(&f.pluginSandbox, "plugin-sandbox", extension.Auto, "where executables can't be wholly confined, warn (auto) or refuse to run them (required): `MODE`")
 	fromEnv(flags, "plugin-sandbox", "STRAKE_PLUGIN_SANDBOX")
 }

@@ -206,11 +206,8 @@ func (t *tool) openRuns(cmd *cobra.Command, f *runFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.lockFile != "" && len(s.units) > 1 {
-		return nil, stages.WithHint(s.single(), "--lock-file names the lock file of one run: choose it with --target and --app")
-	}
-	for _, u := range s.units {
-		u.opts.Locked, u.opts.LockFile = f.locked, f.lockFor(u.Unit)
+	if err := f.lock(s); err != nil {
+		return nil, err
 	}
 	return s, f.place(s)
 }

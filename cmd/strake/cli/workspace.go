@@ -31,11 +31,30 @@ func (f *workspaceFlags) addFolder(cmd *cobra.Command) {
 
 func (f *workspaceFlags) add(cmd *cobra.Command) {
 	f.addFolder(cmd)
+	f.addLock(cmd)
+}
+
+// addLock adds the flags of commands that have no workspace.
+func (f *workspaceFlags) addLock(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.lockFile, "lock-file", "", "lock `FILE` (default: app.lock.yaml beside app.yaml)")
 	fromEnv(flags, "lock-file", "STRAKE_LOCK_FILE")
 	flags.BoolVar(&f.locked, "locked", false, "fail if anything is not in the lock file or differs from it")
 	fromEnv(flags, "locked", "STRAKE_LOCKED")
+}
+
+// lock gives the runs of a session their lock files.
+func (f *workspaceFlags) lock(s *session) error {
+	if f.lockFile != "" && len(s.units) > 1 {
+		return stages.WithHint(s.single(), "--lock-file names the lock file of one run: choose it with --target and --app")
+	}
+	for _, u := range s.units {
+		u.opts.Locked, u.opts.LockFile = f.locked, f.lockFor(u.Unit)
+	}
+	if s.plan != nil {
+		s.opts.Locked, s.opts.LockFile = s.units[0].opts.Locked, s.units[0].opts.LockFile
+	}
+	return nil
 }
 
 // lockFor returns the lock file of a unit's file.

@@ -1,12 +1,14 @@
 package exec
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"strake.dev/strake/stages"
+	"strake.dev/strake/stages/protocol"
 	"strake.dev/strake/stages/stagetest"
 )
 
@@ -67,4 +69,33 @@ func TestWatches(t *testing.T) {
 	if diff := cmp.Diff(stages.Watched{Paths: []string{path}}, watched); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+}
+
+// Whatever a plugin yields, it is an error or has the types that the step declares.
+func FuzzOutputs(f *testing.F) {
+	for _, seed := range []string{`{"a":1}`, `{"a":"x","b":true}`, `{"a":1e300}`, `{"a":-0.0,"c":"\u0000"}`, `{"a":null}`, `[]`} {
+		f.Add([]byte(seed))
+	}
+	s := &step{config: Config{Outputs: map[string]Output{"a": {Type: "integer"}, "b": {Type: "boolean"}, "c": {Type: "string"}}}}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var r protocol.Result
+		if json.Unmarshal(in, &r.Outputs) != nil {
+			return
+		}
+		values, err := s.outputs(&r, protocol.Plan)
+		if err != nil {
+			return
+		}
+		for name, v := range values {
+			if _, ok := v.(int64); name == "a" && !ok {
+				t.Errorf("%s is %T", name, v)
+			}
+			if _, ok := v.(bool); name == "b" && !ok {
+				t.Errorf("%s is %T", name, v)
+			}
+			if c, ok := v.(string); name == "c" && (!ok || strings.Contains(c, "\x1b") || len(c) > maxLongText) {
+				t.Errorf("%s is %q", name, v)
+			}
+		}
+	})
 }

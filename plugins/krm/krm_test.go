@@ -47,6 +47,15 @@ func TestConformance(t *testing.T) {
 	)
 }
 
+// A change of the executable is one of the step.
+func TestWatches(t *testing.T) {
+	path := function(t, "")
+	watched, err := stagetest.Bind(t, Plugin(&extension.Host{}), "exec: "+path).(stages.Watcher).Watches(stagetest.NewJob(t, stagetest.Case{}))
+	if err != nil || len(watched.Paths) != 1 || watched.Paths[0] != path || watched.References != nil {
+		t.Errorf("expected %s to be watched, found %+v %v", path, watched, err)
+	}
+}
+
 func TestResults(t *testing.T) {
 	const list = "cat >/dev/null; cat <<E\napiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\nresults:\n- message: too many\n  severity: SEVERITY\n  resourceRef: {kind: Pod, name: a}\n  field: {path: spec.replicas}\n  file: {path: a.yaml, index: 2}\nE\n"
 	const told = "a.yaml[2]: pod/a: spec.replicas: too many"

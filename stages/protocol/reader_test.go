@@ -32,7 +32,7 @@ func TestReader(t *testing.T) {
 
 // Whatever comes is a message or an error, and ends.
 func FuzzReader(f *testing.F) {
-	for _, seed := range []string{"", "{}", `{"result":{}}`, "\n\n", `{"hello":{"protocol":"x","stages":[]}}` + "\n" + `{"event":{"type":"task","task":{}}}`, "\x00\xff", `{"error":null}`} {
+	for _, seed := range []string{"", "{}", `{"result":{}}`, "\n\n", `{"hello":{"protocol":"x","stages":[]}}` + "\n" + `{"event":{"type":"task","task":{}}}`, "\x00\xff", `{"result":{"outputs":{"n":1,"b":true,"s":"x"}}}`, `{"error":null}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

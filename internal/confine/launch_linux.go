@@ -21,19 +21,12 @@ type launch struct {
 }
 
 // launches are the ways to start a program, the best first.
-func (t *thread) launches() []launch {
-	all := []launch{{namespace: true, trace: true}, {trace: true}, {}}
-	if t.privileged {
-		// Others need the stop to close the way to more user namespaces.
-		all = slices.Insert(all, 1, launch{namespace: true})
-	}
-	return all
-}
+var launches = []launch{{namespace: true, trace: true}, {namespace: true}, {trace: true}, {}}
 
 // start starts the program in the best way that works here. It tells whether the program is stopped.
 func (t *thread) start() (stopped bool, err error) {
 	var missing error
-	for _, l := range t.launches() {
+	for _, l := range launches {
 		if stopped, err = t.launch(l); err == nil {
 			t.namespace = l.namespace
 			t.gaps = append(t.gaps, t.without(l, missing)...)
@@ -49,12 +42,9 @@ func (t *thread) start() (stopped bool, err error) {
 	return false, t.explain(err)
 }
 
-// errNotStopped says that a program doesn't do what it is traced for.
-var errNotStopped = errors.New("it can't be prepared while it is stopped")
-
 // lacking tells whether an error is one of a machine that lacks something.
 func lacking(err error) bool {
-	for _, e := range []error{unix.EPERM, unix.ENOSPC, unix.EINVAL, unix.EUSERS, unix.ENOSYS, errNotStopped} {
+	for _, e := range []error{unix.EPERM, unix.ENOSPC, unix.EINVAL, unix.EUSERS, unix.ENOSYS} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -94,8 +84,9 @@ func plain(err error) string {
 }
 
 func (t *thread) launch(l launch) (stopped bool, err error) {
-	more := l.namespace && !t.privileged // a user namespace is yet to be made
-	if t.filters && !t.closed && !more {
+	// Nobody can make user namespaces in one whose users aren't mapped, such as the one that is made here
+	// (user_namespaces(7)). Elsewhere it takes a filter.
+	if t.filters && !t.closed && (t.privileged || !l.namespace) {
 		if err := install(noUserNamespaces); err != nil {
 			return false, err
 		}
@@ -112,18 +103,7 @@ func (t *thread) launch(l launch) (stopped bool, err error) {
 			break
 		}
 	}
-	if !more || !t.filters {
-		return status.Stopped(), nil
-	}
-	if err = errNotStopped; status.Stopped() {
-		err = inject(t.pid(), noUserNamespaces)
-	}
-	if err != nil {
-		_ = t.cmd.Process.Kill()
-		_ = t.cmd.Wait() // it was killed
-		return false, fmt.Errorf("%w: %w", errNotStopped, err)
-	}
-	return true, nil
+	return status.Stopped(), nil
 }
 
 func (t *thread) build(l launch) *exec.Cmd {
@@ -132,7 +112,7 @@ func (t *thread) build(l launch) *exec.Cmd {
 	if l.namespace {
 		attr.Cloneflags = syscall.CLONE_NEWPID
 		if !t.privileged {
-			// Its user appears as nobody in it.
+			// Its user appears as nobody in it, and has no capabilities there that would let it be mapped.
 			attr.Cloneflags |= syscall.CLONE_NEWUSER
 		}
 	}

@@ -60,9 +60,14 @@ func (s *session) apply(i *item) error {
 	if i.live != nil && s.owner(i.live.GetLabels()) != "" {
 		options.Cleanup.Labels = append(options.Cleanup.Labels, foreignLabels(i.live)...)
 	}
-	set, err := s.manager.ApplyAll(s.ctx, []*unstructured.Unstructured{i.want.DeepCopy()}, options)
+	var set *fluxssa.ChangeSet
+	// All types are known by now, and one that is new may be listed a moment before it is served.
+	err := insist(s.ctx, unserved, func() (err error) {
+		set, err = s.manager.ApplyAll(s.ctx, []*unstructured.Unstructured{i.want.DeepCopy()}, options)
+		return cause(err)
+	})
 	if err != nil {
-		return s.refused(i, "applied", cause(err))
+		return s.refused(i, "applied", err)
 	}
 	if len(set.Entries) == 1 && set.Entries[0].Action == fluxssa.UnchangedAction {
 		// Only where it couldn't be tried out before.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/stages"
 )
 
@@ -52,6 +53,14 @@ spec: {a: 1}
 	if _, err := things.Namespace(p.namespace).List(t.Context(), metav1.ListOptions{}); err == nil {
 		t.Error("the type is still there")
 	}
+	// The cache of types, which is kubectl's, still has it.
+	p.deps.Cluster = kube.New(kube.Options{})
+	if got := p.deploy("", all); len(got) != 2 {
+		t.Errorf("made %v the second time", got)
+	}
+	p.delete()
+	p.deps.Cluster = kube.New(kube.Options{})
+	p.fails("", strings.SplitAfter(all, "---\n")[2], "thing/one", "the cluster has no Thing in "+group+".example.com/v1")
 }
 
 // TestPreflight finds everything that can be known before the first write, at once and with its place.
@@ -351,14 +360,14 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// unserved answers the first writes of a type as a server does that has just learnt of it.
-type unserved struct {
+// notServing answers the first writes of a type as a server does that has just learnt of it.
+type notServing struct {
 	http.RoundTripper
 	path string
 	left *atomic.Int64
 }
 
-func (u unserved) RoundTrip(r *http.Request) (*http.Response, error) {
+func (u notServing) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodPatch || !strings.HasPrefix(r.URL.Path, u.path) || u.left.Add(-1) < 0 {
 		return u.RoundTripper.RoundTrip(r)
 	}
@@ -371,7 +380,7 @@ func (u unserved) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestUnserved(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	fault := unserved{path: "/apis/" + p.namespace + ".example.com/", left: new(atomic.Int64)}
+	fault := notServing{path: "/apis/" + p.namespace + ".example.com/", left: new(atomic.Int64)}
 	fault.left.Store(3)
 	p.deps.Cluster = clusterThrough(t, func(next http.RoundTripper) http.RoundTripper {
 		fault.RoundTripper = next

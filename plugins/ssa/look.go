@@ -105,6 +105,10 @@ func (s *session) look() (*view, error) {
 	if err := s.compare(v, known, have, found); err != nil {
 		return nil, err
 	}
+	if s.outOfDate.CompareAndSwap(true, false) {
+		s.mapper.Reset()
+		return s.look()
+	}
 	if err := s.outdated(v, have); err != nil {
 		return nil, err
 	}
@@ -253,6 +257,9 @@ func (s *session) lookAt(i *item, mine bool) error {
 	i.live, i.dry = sight.live, sight.dry
 	switch {
 	case err != nil && sight.dryErr != nil:
+		if unserved(sight.dryErr) && !s.asked.Swap(true) {
+			s.outOfDate.Store(true)
+		}
 		return s.refused(i, "applied", sight.dryErr)
 	case err != nil:
 		return fmt.Errorf("%s: %w", i.name(), err)

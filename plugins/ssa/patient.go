@@ -95,27 +95,31 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// insist makes a write again that was refused only for the moment: somebody else has written between the
-// server's own reading and writing, an admission webhook doesn't answer, whose pods may be on their way, or the
-// server doesn't serve yet what its discovery lists already, a type that is new.
-func insist(ctx context.Context, write func() error) error {
+// insist makes a write again that was refused only for the moment.
+func insist(ctx context.Context, forNow func(error) bool, write func() error) error {
 	pause := firstPause
 	for n := 1; ; n++ {
 		err := write()
-		if err == nil || n == tries || !refusedForNow(err) || !pauseFor(ctx, pause) {
+		if err == nil || n == tries || !forNow(err) || !pauseFor(ctx, pause) {
 			return err
 		}
 		pause *= 2
 	}
 }
 
+// refusedForNow tells whether somebody else has written between the server's own reading and writing, or an
+// admission webhook doesn't answer, whose pods may be on their way.
 func refusedForNow(err error) bool {
 	if apierrors.IsConflict(err) {
 		_, owned := apierrors.StatusCause(err, metav1.CauseTypeFieldManagerConflict)
 		return !owned && strings.Contains(err.Error(), "the object has been modified")
 	}
-	if _, unserved := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse); unserved && apierrors.IsNotFound(err) {
-		return true // an object that isn't there would be created
-	}
 	return apierrors.IsInternalError(err) && strings.Contains(err.Error(), "failed calling webhook")
+}
+
+// unserved tells whether the server doesn't serve the type of an object that was to be applied. Where it only doesn't
+// have the object, applying makes it.
+func unserved(err error) bool {
+	_, unexpected := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+	return unexpected && apierrors.IsNotFound(err)
 }

@@ -99,20 +99,20 @@ func (r *recorder) Patch(ctx context.Context, o client.Object, p client.Patch, o
 	options := (&client.PatchOptions{}).ApplyOptions(opts)
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok || p.Type() != types.ApplyPatchType {
-		return insist(ctx, func() error { return r.Client.Patch(ctx, o, p, options) })
+		return insist(ctx, refusedForNow, func() error { return r.Client.Patch(ctx, o, p, options) })
 	}
 	if !r.force {
 		options.Force = nil
 	}
 	s := r.of(idOf(u))
 	if len(options.DryRun) == 0 {
-		err := insist(ctx, func() error { return r.Client.Patch(ctx, u, p, options) })
+		err := insist(ctx, refusedForNow, func() error { return r.Client.Patch(ctx, u, p, options) })
 		if err == nil {
 			s.written = u.DeepCopy()
 		}
 		return err
 	}
-	if s.dry != nil || s.dryErr != nil {
+	if s.dry != nil || s.dryErr != nil && !unserved(s.dryErr) {
 		dry, err := s.dry, s.dryErr
 		if dry != nil {
 			dry.DeepCopyInto(u)
@@ -120,7 +120,7 @@ func (r *recorder) Patch(ctx context.Context, o client.Object, p client.Patch, o
 		return err
 	}
 	wanted := u.DeepCopy()
-	err := insist(ctx, func() error { return r.Client.Patch(ctx, u, p, options) })
+	err := insist(ctx, refusedForNow, func() error { return r.Client.Patch(ctx, u, p, options) })
 	if apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run") {
 		// An admission webhook that can't be tried out: what is wanted stands for the result.
 		wanted.DeepCopyInto(u)

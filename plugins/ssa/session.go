@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	fluxssa "github.com/fluxcd/pkg/ssa"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,6 +44,9 @@ type session struct {
 	dynamic dynamic.Interface
 	meta    *live.Reader
 	mapper  meta.ResettableRESTMapper
+	// outOfDate is set when the server doesn't serve a type that kubectl's cache of types has, as its definition was
+	// deleted since; asked, when the server was asked anew therefore.
+	outOfDate, asked atomic.Bool
 	// client is what the library makes its requests with.
 	client  *recorder
 	manager *fluxssa.ResourceManager

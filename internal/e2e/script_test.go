@@ -60,8 +60,8 @@ func TestScripts(t *testing.T) {
 				"KUBECONFIG": os.Getenv("KUBECONFIG"), "BUILDKIT_HOST": os.Getenv("BUILDKIT_HOST"),
 				"STRAKE_REGISTRY_MIRRORS": os.Getenv("STRAKE_REGISTRY_MIRRORS"),
 				"XDG_CACHE_HOME":          filepath.Join(env.WorkDir, ".cache"),
-				"EXAMPLES":                examples,
-				"NAMESPACE":               ns.Name, "REGISTRY": registry, "REPO": registry + "/" + ns.Name,
+				"EXAMPLES":                examples, "STRAKE": strakeBinary,
+				"NAMESPACE": ns.Name, "REGISTRY": registry, "REPO": registry + "/" + ns.Name,
 				"FAULTY": strings.TrimPrefix(faulty.URL, "http://"), "SERVER": config.Host,
 			} {
 				env.Setenv(k, v)
@@ -69,6 +69,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"document":  document,
 			"fails":     fails,
 			"keys":      keys,
 			"subst":     substitute,

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,82 +14,51 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"strake.dev/strake/cmd/strake/checked"
+	"strake.dev/strake/internal/snippets"
 	"strake.dev/strake/pipeline"
 	"strake.dev/strake/plugins"
 	"strake.dev/strake/schema"
 	"strake.dev/strake/stages"
 )
 
-// A snippet is a block of code in a document. What is done with it says its info string:
-//
-//	console          what is typed, after “$ ”, and what is printed
-//	sh               a script
-//	yaml             an App, Pipeline, PackageInstall or SignaturePolicy, a part of an App, or a kbld Config
-//	yaml fragment    some other YAML
-//	text             nothing
-//
-// Each strake command has to be one that strake takes, each file one that it takes.
-type snippet struct {
-	place, info, text string
-}
-
-var fenced = regexp.MustCompile("(?ms)^ *```([^\n`]*)\n(.*?)^ *```$")
-
 // documents are all that people read.
 func documents(t *testing.T) []string {
 	t.Helper()
-	files := []string{"README.md"}
-	for _, dir := range []string{"docs", "examples"} {
-		err := fs.WalkDir(os.DirFS(repository), dir, func(path string, _ fs.DirEntry, err error) error {
-			if strings.HasSuffix(path, ".md") {
-				files = append(files, path)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	files, err := snippets.Documents(repository)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
 
-func snippets(t *testing.T) []snippet {
-	t.Helper()
-	var all []snippet
-	for _, file := range documents(t) {
-		text := readFile(t, repository, file)
-		for _, m := range fenced.FindAllStringSubmatchIndex(text, -1) {
-			line := strings.Count(text[:m[0]], "\n") + 1
-			all = append(all, snippet{fmt.Sprintf("%s:%d", file, line), text[m[2]:m[3]], text[m[4]:m[5]]})
-		}
-		if n := strings.Count(text, "```"); n%2 != 0 || n/2 != len(fenced.FindAllString(text, -1)) {
-			t.Errorf("%s: a block isn't closed, or one isn't found", file)
-		}
-		if m := regexp.MustCompile(`(?m)^\n {4,}\S.*`).FindString(fenced.ReplaceAllString(text, "")); m != "" {
-			t.Errorf("%s: code that is indented isn't tested; use a fenced block: %s", file, m)
-		}
-	}
-	return all
-}
-
+// Each strake command has to be one that strake takes, each file one that it takes. Commands that need a cluster or
+// a registry are run by internal/e2e.
 func TestSnippets(t *testing.T) {
-	for _, s := range snippets(t) {
+	var all []snippets.Snippet
+	for _, file := range documents(t) {
+		of, err := snippets.Of(repository, file)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, of...)
+	}
+	for _, s := range all {
 		var err error
-		switch s.info {
+		switch s.Info {
 		case "console":
-			err = checkConsole(t, s.text)
+			err = checkConsole(t, &s)
 		case "sh":
-			err = checkScript(t, s.text)
+			err = checkScript(t, s.Text)
 		case "yaml":
-			err = checkFile(s.text)
+			err = checkFile(s.Text)
 		case "yaml fragment":
-			err = checkYAML(s.text)
+			err = checkYAML(s.Text)
 		case "text":
 		default:
-			err = fmt.Errorf("the info string %q says nothing to the test", s.info)
+			err = fmt.Errorf("the info string %q says nothing to the test", s.Info)
 		}
 		if err != nil {
-			t.Errorf("%s: %v", s.place, err)
+			t.Errorf("%s: %v", s.Place(), err)
 		}
 	}
 }
@@ -102,7 +70,7 @@ var optional = regexp.MustCompile(`\s*\[[^\]]*\]|\\\|\w+|\s*…`)
 func TestCommandsInText(t *testing.T) {
 	inline := regexp.MustCompile("`((?:bin/)?strake [a-z][^`]*)`")
 	for _, file := range documents(t) {
-		for _, m := range inline.FindAllStringSubmatch(fenced.ReplaceAllString(readFile(t, repository, file), ""), -1) {
+		for _, m := range inline.FindAllStringSubmatch(snippets.Prose(readFile(t, repository, file)), -1) {
 			call := strings.ReplaceAll(optional.ReplaceAllString(m[1], ""), "\n", " ")
 			err := checkScript(t, call)
 			if err != nil && !strings.Contains(err.Error(), "needs an argument") && !strings.Contains(err.Error(), "found 0 arguments") {
@@ -112,20 +80,18 @@ func TestCommandsInText(t *testing.T) {
 	}
 }
 
-// prompts begin lines that are typed; those after it end in what continues them.
 var (
-	prompt    = regexp.MustCompile(`(?m)^ *\$ ((?:.*(?:\\|&&|\||;|do)\n)*.*)`)
 	comment   = regexp.MustCompile(`(?m)(^|\s)#.*$`)
 	continued = regexp.MustCompile(`\\\n\s*`)
 )
 
-func checkConsole(t *testing.T, text string) error {
-	calls := prompt.FindAllStringSubmatch(text, -1)
+func checkConsole(t *testing.T, s *snippets.Snippet) error {
+	calls := s.Calls()
 	if len(calls) == 0 {
 		return fmt.Errorf("nothing is typed in it: lines that are begin with “$ ”")
 	}
 	for _, c := range calls {
-		if err := checkScript(t, c[1]); err != nil {
+		if err := checkScript(t, c.Command); err != nil {
 			return err
 		}
 	}
@@ -299,7 +265,7 @@ func checkFile(text string) error {
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:\s]+)(?:#([^)]*))?\)`)
 	for _, file := range documents(t) {
-		for _, m := range link.FindAllStringSubmatch(fenced.ReplaceAllString(readFile(t, repository, file), ""), -1) {
+		for _, m := range link.FindAllStringSubmatch(snippets.Prose(readFile(t, repository, file)), -1) {
 			target := filepath.Join(filepath.Dir(file), m[1])
 			if !exists(filepath.Join(repository, target)) {
 				t.Errorf("%s: there is no %s", file, target)
@@ -325,13 +291,15 @@ func anchors(text string) []string {
 // The search for snippets finds what is wrong with one.
 func TestWrongSnippets(t *testing.T) {
 	for name, check := range map[string]func() error{
-		"flag":             func() error { return checkConsole(t, "$ strake run --frobnicate\n") },
-		"command":          func() error { return checkConsole(t, "$ echo a && strake rum\n") },
-		"after a pipe":     func() error { return checkScript(t, "cat x | bin/strake run --no\n") },
-		"continued":        func() error { return checkConsole(t, "$ strake run \\\n    --no\n") },
-		"tool":             func() error { return checkConsole(t, "$ strak run\n") },
-		"nothing typed":    func() error { return checkConsole(t, "strake run\n") },
-		"missing example":  func() error { return checkConsole(t, "$ strake run -f examples/nothing/app.yaml\n") },
+		"flag":          func() error { return checkConsole(t, &snippets.Snippet{Text: "$ strake run --frobnicate\n"}) },
+		"command":       func() error { return checkConsole(t, &snippets.Snippet{Text: "$ echo a && strake rum\n"}) },
+		"after a pipe":  func() error { return checkScript(t, "cat x | bin/strake run --no\n") },
+		"continued":     func() error { return checkConsole(t, &snippets.Snippet{Text: "$ strake run \\\n    --no\n"}) },
+		"tool":          func() error { return checkConsole(t, &snippets.Snippet{Text: "$ strak run\n"}) },
+		"nothing typed": func() error { return checkConsole(t, &snippets.Snippet{Text: "strake run\n"}) },
+		"missing example": func() error {
+			return checkConsole(t, &snippets.Snippet{Text: "$ strake run -f examples/nothing/app.yaml\n"})
+		},
 		"field":            func() error { return checkFile("spec: {template: [{ytt: {path: a}}]}\n") },
 		"field of a stage": func() error { return checkFile("fetch: [{git: {}}]\n") },
 		"kbld Config":      func() error { return checkFile("kind: Config\nsources: [{imag: x}]\n") },

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"strake.dev/strake/internal/report"
 	"strake.dev/strake/stages"
@@ -261,6 +262,68 @@ func TestWatch(t *testing.T) {
 		t.Errorf("plan beside it: %s", o)
 	}
 	r.stop()
+}
+
+// Of a Pipeline, one target is watched. What the runs write, lock file, workspace, events and cache, lies in a folder
+// that is watched, and begins none.
+func TestWatchTarget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.set, w.env = nil, append(w.env, "XDG_CACHE_HOME="+t.TempDir())
+	for _, file := range []string{"build.yml", "config.yml", "overlay.yml", "schema.yml", "values.yml"} {
+		if err := os.Remove(filepath.Join(w.dir, "config", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.write("config/values.yml", "#@data/values-schema\n---\nlevel: info\n")
+	w.write("config/app.yml", "#@ load(\"@ytt:data\", \"data\")\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata:\n  level: #@ data.values.level\n")
+	w.write("pipeline.yaml", `apiVersion: strake.dev/v1alpha1
+kind: Pipeline
+metadata: {name: release}
+spec:
+  targets:
+  - {name: staging, kube: {namespace: `+w.namespace+`}, values: {level: debug}}
+  - {name: prod, needs: [staging], kube: {namespace: not-there}, values: {level: warn}}
+  stages:
+  - {name: config, stage: fetch, uses: vendir, with: {path: config, directory: {path: ., includePaths: [config/**]}}}
+  - {name: render, stage: template, uses: ytt, with: {paths: [config/config]}}
+  - {name: deploy, stage: deploy, uses: kapp}
+`)
+	level := func() string {
+		m, err := w.kube.CoreV1().ConfigMaps(w.namespace).Get(t.Context(), "settings", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Data["level"]
+	}
+	r := w.watch("-f", "pipeline.yaml", "--target", "staging", "--workspace", "ws", "--cache-dir", ".strake")
+	if d := did(r.waits()); d["deploy"] != "done" {
+		t.Fatalf("did %v\n%s", d, r.told())
+	}
+	if got := level(); got != "debug" {
+		t.Errorf("level is %s", got)
+	}
+	w.replace("pipeline.yaml", "level: debug", "level: trace")
+	if d := did(r.waits()); d["deploy"] != "done" || level() != "trace" {
+		t.Fatalf("did %v\n%s", d, r.told())
+	}
+	w.replace("config/app.yml", "{name: settings}", "{name: settings, labels: {a: b}}")
+	if d := did(r.waits()); d["config"] != "done" || d["deploy"] != "done" {
+		t.Errorf("did %v\n%s", d, r.told())
+	}
+	select {
+	case line := <-r.lines:
+		t.Errorf("told %+v", line)
+	case <-time.After(1500 * time.Millisecond):
+	}
+	if kept, err := os.ReadDir(filepath.Join(w.dir, "ws/runs")); err != nil || len(kept) != 3 {
+		t.Errorf("%d runs are kept, %v", len(kept), err)
+	}
+	r.stop()
+	// All of it is no one run that could go on.
+	if o := w.strake("run", "-f", "pipeline.yaml", "--watch"); o.code == 0 || !strings.Contains(o.stderr, "makes 2 runs") {
+		t.Errorf("without --target: %s", o)
+	}
 }
 
 // An edit while a deploy waits for what will never be ready ends the wait, and one while it changes something

@@ -10,6 +10,7 @@ import (
 var ignored = []string{
 	".git", ".hg", ".svn",
 	".*.sw?", ".*.swpx", "4913", "*~", ".#*", "#*#", "*___jb_tmp___", "*___jb_old___", ".goutputstream-*", "*.kate-swp", ".DS_Store",
+	".tmp-*", // what strake itself writes before it is put in place
 }
 
 // Ignored tells whether changes of files and folders with that name aren't told.

@@ -51,13 +51,21 @@ func (f *cacheFlags) store() (*cache.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := f.dir
+	dir := f.folder()
 	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return nil, nil
-		}
-		dir = filepath.Join(user, "strake", "downloads")
+		return nil, nil
 	}
 	return cache.Open(dir, limit), nil
+}
+
+// folder is where the cache is; empty if the user has no place for one.
+func (f *cacheFlags) folder() string {
+	if f.dir != "" {
+		return f.dir
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(user, "strake", "downloads")
 }

@@ -20,6 +20,8 @@ type pace struct {
 	// whose are the steps that depend on a path; a path of no step is one that all depend on. It is nil until
 	// the App's file has been read.
 	whose map[string][]string
+	// lock is the lock file, which the run itself writes.
+	lock  string
 	begun map[string]bool
 	// applying are the deploy steps that are changing something.
 	applying map[string]bool
@@ -27,11 +29,11 @@ type pace struct {
 	superseded []string
 }
 
-// begin says which steps depend on what.
-func (p *pace) begin(whose map[string][]string) {
+// begin says which steps depend on what, and where the lock file is.
+func (p *pace) begin(whose map[string][]string, lock string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.whose, p.begun, p.applying = whose, map[string]bool{}, map[string]bool{}
+	p.whose, p.lock, p.begun, p.applying = whose, lock, map[string]bool{}, map[string]bool{}
 }
 
 // Observe takes in how far the run is.
@@ -64,6 +66,9 @@ func (p *pace) changed(paths map[string]string) {
 
 // read tells whether the run has read a path.
 func (p *pace) read(path string) bool {
+	if path == p.lock {
+		return false
+	}
 	for root, steps := range p.whose {
 		if rest, below := strings.CutPrefix(path, root); !below || rest != "" && rest[0] != filepath.Separator {
 			continue

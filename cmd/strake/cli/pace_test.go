@@ -27,6 +27,7 @@ func TestPace(t *testing.T) {
 		"read":                             {fetched, "/app/src/main.go", nil, true, true},
 		"the folder itself":                {fetched, "/app/src", nil, true, true},
 		"a folder with a longer name":      {fetched, "/app/src2/main.go", nil, false, false},
+		"the lock file":                    {fetched, "/app/src/lock.yaml", nil, false, false},
 		"only read later":                  {fetched, "/app/keys/a.pub", nil, false, false},
 		"while the deploy makes changes":   {deploying, "/app/src/main.go", []stages.Event{event(stages.Waiting, "deploy", stages.Deploy)}, false, true},
 		"the deploy ends without waiting":  {deploying, "/app/src/main.go", []stages.Event{event(stages.StepFinished, "deploy", stages.Deploy)}, false, true},
@@ -37,7 +38,7 @@ func TestPace(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
 			p := &pace{cancel: cancel}
-			p.begin(map[string][]string{"/app/app.yaml": nil, "/app/src": {"fetch-src"}, "/app/keys/a.pub": {"verify"}})
+			p.begin(map[string][]string{"/app/app.yaml": nil, "/app/src": {"fetch-src"}, "/app/keys/a.pub": {"verify"}}, "/app/src/lock.yaml")
 			for _, e := range c.before {
 				p.Observe(e)
 			}

@@ -202,7 +202,7 @@ func (v *vigil) run(ctx context.Context) error {
 					s.also = both{p, v.attendant}
 				}
 				s.secret = func(value string) { v.t.secrets.Add([]byte(value)) }
-				p.begin(v.whose)
+				p.begin(v.whose, v.lockFile())
 				return nil
 			})
 		})
@@ -258,6 +258,12 @@ func (v *vigil) ours() []string {
 	var files []string
 	if v.session != nil {
 		files = append(files, v.absolute(v.session.opts.Workspace))
+		if v.session.records != "" {
+			files = append(files, v.absolute(v.session.records))
+		}
+	}
+	if cache := v.o.cache.folder(); cache != "" {
+		files = append(files, v.absolute(cache))
 	}
 	for _, r := range v.o.reports {
 		_, file, _ := strings.Cut(r, "=")

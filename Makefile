@@ -81,13 +81,13 @@ test: build ## Run all tests; the end-to-end ones in a sandbox of their own.
 	eval "$$(bin/sandbox env --name test)"; \
 	$(MAKE) --no-print-directory -k -j 2 test-strake test-examples
 
-# Many tests wait, for pods and for time-outs, so that more of them run at once than there are processors; and the
-# programs are linked without what only debuggers read, which takes half the time.
+# Two packages at a time, whatever the number of processors: more pods than that at once start too slowly on one node
+# for tests that wait for them. The programs are linked without what only debuggers read, which takes half the time.
 go-test = MAKEFLAGS= $(GO) test -count=1 -ldflags '-s -w'
 
 .PHONY: test-strake test-examples
 test-strake:
-	@$(go-test) -p 3 -parallel 4 -timeout 30m ./...
+	@$(go-test) -p 2 -timeout 30m ./...
 test-examples:
 	@cd examples/simple-app/src && $(go-test) ./...
 	@cd examples/sandbox && $(go-test) -timeout 20m ./...

@@ -58,7 +58,7 @@ spec:
     image: IMAGE
     args: [--oci-worker-net=host, --addr=unix:///run/buildkit/buildkitd.sock, --addr=tcp://0.0.0.0:1234]
     securityContext: {privileged: true}
-    readinessProbe: {exec: {command: [buildctl, debug, workers]}, periodSeconds: 1}
+    readinessProbe: {exec: {command: [buildctl, debug, workers]}, periodSeconds: 3, timeoutSeconds: 10, failureThreshold: 10}
     volumeMounts:
     - {name: state, mountPath: /var/lib/buildkit}
     - {name: run, mountPath: /run}

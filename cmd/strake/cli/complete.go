@@ -21,7 +21,7 @@ import (
 	"strake.dev/strake/schema"
 )
 
-// completionPatience is how long a shell waits for what a cluster has.
+// completionPatience is how long a shell waits for what a cluster or a registry has.
 const completionPatience = 2 * time.Second
 
 // addCompletions has the values of flags completed by what there is: in every command that has the flag. What can't

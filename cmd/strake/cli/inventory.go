@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -134,8 +133,7 @@ func (t *tool) completeInventories(remote *remoteFlags, namespace *string) cobra
 		if len(args) > 1 || len(args) == 1 && args[0] != inventoryWord {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		const patience = 3 * time.Second
-		ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
 		defer cancel()
 		deps, err := remote.deps(t.userAgent())
 		if err != nil {

@@ -131,8 +131,9 @@ var (
 	labelled  = regexp.MustCompile(`\b1[0-9]{18}\b`)
 	clock     = regexp.MustCompile(`\b\d{1,2}:\d\d:\d\d[AP]M\b|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	age       = regexp.MustCompile(`\b\d+[smh](\d+s)?(\s|")`)
-	waiting   = regexp.MustCompile(`(?m)^…:? ---- (waiting|applying|.* complete).*\n|^….*(ongoing|ok): .*\n(….*\^.*\n)?`)
-	hash      = regexp.MustCompile(`\bv1\.[0-9a-f]{32}\b`)
+	// waiting is what kapp tells at each look, in lines of text and of JSON.
+	waiting = regexp.MustCompile(`(?m)^…:? ---- (waiting|applying|.* complete).*\n|^….*(ongoing|ok): .*\n(….*\^.*\n)?|^ "…: (ongoing: |L ok: waiting on |\^ ).*\n`)
+	hash    = regexp.MustCompile(`\bv1\.[0-9a-f]{32}\b`)
 	// preflights are those that the help of kapp deploy lists.
 	preflights = regexp.MustCompile(`are \[(PermissionValidation|CRDUpgradeSafety),(PermissionValidation|CRDUpgradeSafety)\]`)
 

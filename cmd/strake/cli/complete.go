@@ -18,7 +18,9 @@ import (
 	"strake.dev/strake/internal/artifact"
 	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/pipeline"
+	"strake.dev/strake/plugins"
 	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
 )
 
 // completionPatience is how long a shell waits for what a cluster or a registry has.
@@ -193,20 +195,39 @@ func (t *tool) completeArtifacts(remote *remoteFlags) cobra.CompletionFunc {
 // completeDeployed completes the names of apps that some plugin has deployed, such as those of kapp.
 func (t *tool) completeDeployed(remote *remoteFlags, namespace *string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
-		defer cancel()
-		deps, err := remote.deps(t.userAgent())
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		all, err := deployed(ctx, t.Plugins(deps), cmp.Or(*namespace, defaultNamespace))
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var names []cobra.Completion
-		for _, a := range all {
-			names = append(names, cobra.CompletionWithDesc(a.Name, a.Plugin))
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return t.deployedNames(cmd, remote, func(ctx context.Context, deps plugins.Deps) ([]stages.DeployedApp, error) {
+			return deployed(ctx, t.Plugins(deps), cmp.Or(*namespace, defaultNamespace))
+		}), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeInventories completes names of inventories, which may come after the word inventory, or files.
+func (t *tool) completeInventories(remote *remoteFlags, namespace *string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 1 || len(args) == 1 && args[0] != inventoryWord {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return t.deployedNames(cmd, remote, func(ctx context.Context, deps plugins.Deps) ([]stages.DeployedApp, error) {
+			return t.inventories(ctx, deps, cmp.Or(*namespace, defaultNamespace))
+		}), cobra.ShellCompDirectiveDefault
+	}
+}
+
+// deployedNames are the names of what list finds in the cluster.
+func (t *tool) deployedNames(cmd *cobra.Command, remote *remoteFlags, list func(context.Context, plugins.Deps) ([]stages.DeployedApp, error)) []cobra.Completion {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+	defer cancel()
+	deps, err := remote.deps(t.userAgent())
+	if err != nil {
+		return nil
+	}
+	all, err := list(ctx, deps)
+	if err != nil {
+		return nil
+	}
+	var names []cobra.Completion
+	for _, a := range all {
+		names = append(names, cobra.CompletionWithDesc(a.Name, a.Plugin))
+	}
+	return names
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,30 +124,6 @@ func because(ctx context.Context, err error) error {
 		return fmt.Errorf("%w (%w)", cause, err)
 	}
 	return err
-}
-
-// completeInventories completes names of inventories.
-func (t *tool) completeInventories(remote *remoteFlags, namespace *string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) > 1 || len(args) == 1 && args[0] != inventoryWord {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
-		defer cancel()
-		deps, err := remote.deps(t.userAgent())
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveDefault
-		}
-		all, err := t.inventories(ctx, deps, cmp.Or(*namespace, defaultNamespace))
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveDefault
-		}
-		var names []cobra.Completion
-		for _, a := range all {
-			names = append(names, a.Name)
-		}
-		return names, cobra.ShellCompDirectiveDefault
-	}
 }
 
 // isFile tells whether an argument that should name an inventory is a file.

@@ -48,12 +48,9 @@ func runElsewhere(s *snippets.Snippet) string {
 }
 
 // typed are the snippets of a document that people type.
-func typed(t interface{ Fatal(...any) }, file string) []snippets.Snippet {
+func typed(file string) ([]snippets.Snippet, error) {
 	all, err := snippets.Of(repository, file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.DeleteFunc(all, func(s snippets.Snippet) bool { return s.Info != "console" && s.Info != "sh" })
+	return slices.DeleteFunc(all, func(s snippets.Snippet) bool { return s.Info != "console" && s.Info != "sh" }), err
 }
 
 // What documents tell people to type is run: by a script, with “document FILE”, or elsewhere.
@@ -78,7 +75,11 @@ func TestEveryDocumentIsRun(t *testing.T) {
 	}
 	used := 0
 	for _, file := range files {
-		for _, s := range typed(t, file) {
+		all, err := typed(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
 			switch where := runElsewhere(&s); {
 			case where != "":
 				used++
@@ -104,8 +105,10 @@ func document(ts *testscript.TestScript, _ bool, args []string) {
 		"-n apps", "-n "+ts.Getenv("NAMESPACE"), "/apps/", "/"+ts.Getenv("NAMESPACE")+"/", " apps/", " "+ts.Getenv("NAMESPACE")+"/",
 		"man -l ", "cat ",
 	)
+	all, err := typed(args[0])
+	ts.Check(err)
 	ran := 0
-	for _, s := range typed(fatal{ts}, args[0]) {
+	for _, s := range all {
 		if runElsewhere(&s) != "" {
 			continue
 		}
@@ -134,8 +137,3 @@ func document(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s: nothing is typed in it", args[0])
 	}
 }
-
-// fatal makes a test of a script.
-type fatal struct{ ts *testscript.TestScript }
-
-func (f fatal) Fatal(args ...any) { f.ts.Fatalf("%v", args) }

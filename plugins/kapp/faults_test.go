@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -261,12 +264,10 @@ func TestWebhook(t *testing.T) {
 	p.deploy("", configMap("fine", "1")+slow)
 }
 
-// TestNewType deploys a type and objects of it in one set, and removes them again.
-func TestNewType(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	group := p.namespace + ".example.com"
-	manifests := fmt.Sprintf(`
+// gadgets defines a type in a group of the place's own, and has an object of it.
+func (p *place) gadgets() (group, manifests string) {
+	group = p.namespace + ".example.com"
+	return group, fmt.Sprintf(`
 apiVersion: %[1]s/v1
 kind: Gadget
 metadata: {name: g}
@@ -281,11 +282,70 @@ spec:
   names: {kind: Gadget, plural: gadgets, singular: gadget}
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
 `, group)
+}
+
+// TestNewType deploys a type and objects of it in one set, and removes them again.
+func TestNewType(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, manifests := p.gadgets()
 	p.deploy("", manifests)
 	if result, _, err := p.run("", manifests); err != nil || result.Skipped == "" {
 		t.Errorf("second deploy: %+v, %v", result, err)
 	}
 	p.delete()
+}
+
+// TestSlowType deploys a type that is established before the server lists it, and listed before it is served.
+func TestSlowType(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	group, manifests := p.gadgets()
+	proxy := p.proxied()
+	var (
+		mu               sync.Mutex
+		before           = map[string]*httptest.ResponseRecorder{}
+		defined          bool
+		listing, serving = 3, 2
+	)
+	proxy.set(func(w http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/customresourcedefinitions"):
+			defined = true
+		case r.URL.Path == "/apis" && !defined:
+			old := httptest.NewRecorder()
+			proxy.next.ServeHTTP(old, r)
+			before[r.Header.Get("Accept")] = old
+			replay(w, old)
+			return true
+		case r.URL.Path == "/apis" && listing > 0 && before[r.Header.Get("Accept")] != nil:
+			listing--
+			replay(w, before[r.Header.Get("Accept")])
+			return true
+		case r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/apis/"+group+"/") && serving > 0:
+			serving--
+			http.Error(w, "404 page not found", http.StatusNotFound)
+			return true
+		}
+		return false
+	})
+	p.deploy("", manifests)
+	mu.Lock()
+	defer mu.Unlock()
+	if listing > 0 || serving > 0 {
+		t.Errorf("the server was asked too little: %d old lists and %d refusals are left", listing, serving)
+	}
+	proxy.set(nil)
+	p.delete()
+}
+
+// replay gives an answer again.
+func replay(w http.ResponseWriter, old *httptest.ResponseRecorder) {
+	maps.Copy(w.Header(), old.Header())
+	w.WriteHeader(old.Code)
+	_, _ = w.Write(old.Body.Bytes())
 }
 
 // TestPreflight turns kapp's own checks on.

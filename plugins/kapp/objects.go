@@ -3,7 +3,6 @@ package kapp
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path"
 	"reflect"
@@ -65,14 +64,26 @@ func (o *objects) client(r ctlres.Resource) (dynamic.ResourceInterface, ctlres.R
 
 // Create makes an object.
 func (o *objects) Create(r ctlres.Resource) (ctlres.Resource, error) {
-	client, t, err := o.client(r)
-	if err != nil {
-		return nil, o.fail("Creating", r, err)
-	}
 	g := o.guess(r)
-	var made *unstructured.Unstructured
-	err = o.retry(func(again bool) error {
+	var (
+		made *unstructured.Unstructured
+		t    ctlres.ResourceType
+	)
+	err := o.retry(func(again bool) error {
+		client, found, err := o.client(r)
+		if isUnknownType(err) {
+			// It was found before, in the cluster or among the manifests.
+			o.clients.types.changed()
+			return comingError{err}
+		}
+		if err != nil {
+			return err
+		}
+		t = found
 		made, err = client.Create(o.ctx, g.body, metav1.CreateOptions{})
+		if isUnserved(err) {
+			return comingError{err}
+		}
 		if again && apierrors.IsAlreadyExists(err) {
 			// The connection may have broken after the server had made it.
 			if made, err = client.Get(o.ctx, r.Name(), metav1.GetOptions{}); err == nil && !sameOrigin(made, g.body) {
@@ -261,11 +272,6 @@ func (o *objects) Exists(r ctlres.Resource, opts ctlres.ExistsOpts) (ctlres.Reso
 		return nil, false, nil
 	}
 	return found, true, nil
-}
-
-func isUnknownType(err error) bool {
-	_, ok := errors.AsType[ctlres.ResourceTypesUnknownTypeErr](err)
-	return ok
 }
 
 // All isn't used: what the app has is found out before kapp's library is called.

@@ -10,6 +10,7 @@ import (
 
 	ctlres "carvel.dev/kapp/pkg/kapp/resources"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -38,7 +39,7 @@ func (o *objects) retry(f func(again bool) error) error {
 			return o.ctx.Err()
 		case isAway(err):
 			limit, again = awayFor, true
-		case isBusy(err):
+		case isBusy(err), isComing(err):
 			limit = busyFor
 		}
 		if time.Since(began) >= limit {
@@ -60,6 +61,22 @@ func isBusy(err error) bool {
 		apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) ||
 		strings.Contains(text, "etcdserver:") && (strings.Contains(text, "leader changed") || strings.Contains(text, "timed out")) ||
 		apierrors.IsConflict(err) && strings.Contains(text, "Operation cannot be fulfilled on resourcequota")
+}
+
+// A comingError says that the server doesn't list or serve a type yet, whose definition was established a moment ago.
+type comingError struct{ error }
+
+func (e comingError) Unwrap() error { return e.error }
+
+func isComing(err error) bool {
+	_, ok := errors.AsType[comingError](err)
+	return ok
+}
+
+// isUnserved tells whether an answer is that of a server that has no such path.
+func isUnserved(err error) bool {
+	_, unexpected := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+	return unexpected && apierrors.IsNotFound(err)
 }
 
 // isAway tells whether a request got no answer.

@@ -2,6 +2,7 @@ package kapp
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -120,7 +121,19 @@ func (t *types) find(gvk schema.GroupVersionKind) (ctlres.ResourceType, error) {
 	if found, ok := t.byGVK[gvk]; ok {
 		return found, nil
 	}
-	return ctlres.ResourceType{}, ctlres.ResourceTypesUnknownTypeErr{}
+	return ctlres.ResourceType{}, unknownTypeError{gvk}
+}
+
+// An unknownTypeError says that the server lists no such type.
+type unknownTypeError struct{ gvk schema.GroupVersionKind }
+
+func (e unknownTypeError) Error() string {
+	return fmt.Sprintf("the cluster has no %s in %s", e.gvk.Kind, e.gvk.GroupVersion())
+}
+
+func isUnknownType(err error) bool {
+	_, ok := errors.AsType[unknownTypeError](err)
+	return ok
 }
 
 // CanIgnoreFailingGroupVersion tells that no group has to answer.

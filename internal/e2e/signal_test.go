@@ -115,7 +115,8 @@ func TestInterruptedRunsAreFinishedByTheNext(t *testing.T) {
 				{started("deploy-kapp"), 300 * time.Millisecond},
 				{started("deploy-kapp"), time.Second},
 			} {
-				w.write("src/work.go", fmt.Sprintf("package main\n\n// Something to build: %d.\n", i))
+				// Another image each time: what has been rolled out already would be deployed before the signal comes.
+				w.write("src/work.go", fmt.Sprintf("package main\n\nimport \"os\"\n\nvar _ = os.Setenv(\"WORK\", \"%d\")\n", i))
 				o := w.interrupt(sig, at.when, at.after)
 				if o.code == 0 {
 					t.Errorf("%s: finished before the signal came", at.when)

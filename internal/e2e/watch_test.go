@@ -426,7 +426,7 @@ func TestWatchLogsAndPorts(t *testing.T) {
 			w.write("secret.yaml", "")
 			w.write("app.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {values.yml: \"hello_msg: very-secret-word\"}\n---\n"+
 				strings.NewReplacer("kapp: {}", plugin+": {}", "paths: [config]", "paths: [config], valuesFrom: [{secretRef: {name: s}}]").Replace(w.app("")))
-			w.replace("src/main.go", "func main() {", "func main() {\n\tos.Stdout.WriteString(\"begins with \\x1b[31mvery-secret-word\\n\")")
+			w.replace("src/main.go", "func main() {", "func main() {\n\tos.Stderr.WriteString(\"begins with \\x1b[31mvery-secret-word\\n\")")
 			r := w.watch("--logs", "--port-forward", "service/simple-app:0:80")
 			port := r.until("port", ofType(report.PortForwarded))
 			first := r.until("log", ofType(report.PodLog))

@@ -144,7 +144,10 @@ func TestKilledFetch(t *testing.T) {
 	place := t.TempDir()
 	points := thorough.Times(8, 24)
 	cut := 0
-	for i := range points {
+	for i := 0; cut < points; i++ {
+		if i == 4*points {
+			t.Fatalf("only %d of %d were cut off", cut, i)
+		}
 		if i%8 == 0 {
 			place = t.TempDir()
 		}
@@ -153,13 +156,11 @@ func TestKilledFetch(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(float64(whole) * 0.7 * (float64(i) + rand.Float64()) / float64(points)))
+		time.Sleep(time.Duration(float64(whole) * 0.7 * (float64(cut) + rand.Float64()) / float64(points)))
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		if cmd.Wait() != nil {
-			cut++
-		}
+		killed := cmd.Wait()
 		_, dir, err := through(t, cache.Open(place, 0), address, sha, git.Options{KeepGit: keep})
 		if err != nil {
 			t.Fatalf("after kill %d: %v", i, err)
@@ -170,10 +171,12 @@ func TestKilledFetch(t *testing.T) {
 		if keep {
 			gitIn(t, dir, "fsck", "--full")
 		}
-	}
-	t.Logf("%d of %d were cut off", cut, points)
-	if cut < points/2 {
-		t.Errorf("only %d of %d were cut off", cut, points)
+		if killed != nil {
+			cut++
+		} else {
+			// Most is in the cache by now, or it was measured while the machine had more to do.
+			place, whole = t.TempDir(), whole*9/10
+		}
 	}
 	if left, _ := filepath.Glob(filepath.Join(place, "repositories/*/*/objects/pack/tmp_*")); len(left) > 0 {
 		t.Logf("left for the next fetch to sweep: %q", left)

@@ -188,6 +188,44 @@ func TestImageCached(t *testing.T) {
 	}
 }
 
+// What a remote has answered in a run is for those who ask with the same credentials, whatever their Secret's name.
+func TestAnswersAreOfCredentials(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	server := &counted{next: regserver.New(regserver.Logger(discard()))}
+	host := strings.TrimPrefix(serveCounted(t, server), "http://")
+	push(t, host+"/app", imageOf(t, nil, tgz(t, map[string]string{"a": "1"})), "v1.0.0")
+	server.password = "pw"
+	client, err := registry.New(registry.Options{FirstWait: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin, began := vendir.Plugin(source.Deps{Registry: client}), time.Now()
+	for _, config := range []string{
+		"image: {url: '" + host + "/app:v1.0.0', secretRef: {name: login}}",
+		"image: {url: " + host + "/app, tagSelection: {semver: {constraints: '>0.0.0'}}, secretRef: {name: login}}",
+	} {
+		server.take()
+		for i, password := range []string{"pw", "other", "pw"} {
+			nodes, err := schema.Parse("app.yaml", []byte(config))
+			if err != nil {
+				t.Fatal(err)
+			}
+			step, err := plugin.New(nodes[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := fixtureOf(t, "", step, objects{"login": {"username": "me", "password": password}})
+			f.job.Began = began
+			if _, err := step.(stages.Keyer).Key(t.Context(), f.job); (err == nil) != (password == "pw") {
+				t.Errorf("%s with the password %q: %v", config, password, err)
+			}
+			if asked := server.take(); (asked == "") != (i > 0) {
+				t.Errorf("%s, time %d, with the password %q: asked %q", config, i, password, asked)
+			}
+		}
+	}
+}
+
 // A vendir.yml is fetched whole, below the entry's path, and each of its contents has an entry in the lock.
 func TestWhole(t *testing.T) {
 	server := &counted{content: "one"}

@@ -77,7 +77,10 @@ func (s *gitSource) open(ctx context.Context, job *stages.Job) (*git.Repository,
 
 // refs asks the repository for its references, once in a run.
 func (s *gitSource) refs(ctx context.Context, job *stages.Job, repo *git.Repository, patterns ...string) (git.Refs, error) {
-	all := question(s.SecretRef, "git", s.address(job))
+	all, err := question(ctx, job, s.SecretRef, "git", s.address(job), trust(s.DangerousSkipTLSVerify))
+	if err != nil {
+		return git.Refs{}, err
+	}
 	if refs, ok := known[git.Refs](&s.f.memo, job.Began, all); ok {
 		return refs, nil
 	}

@@ -58,7 +58,11 @@ func (s *hgSource) open(ctx context.Context, job *stages.Job) (*hg.Repository, e
 
 // resolve asks the repository what the reference is, once in a run.
 func (s *hgSource) resolve(ctx context.Context, job *stages.Job, repo *hg.Repository) (string, error) {
-	return once(ctx, &s.f.memo, job.Began, question(s.SecretRef, "hg", s.URL, s.Ref), func() (string, error) { return repo.Resolve(ctx, s.Ref) })
+	asked, err := question(ctx, job, s.SecretRef, "hg", s.URL, s.Ref)
+	if err != nil {
+		return "", err
+	}
+	return once(ctx, &s.f.memo, job.Began, asked, func() (string, error) { return repo.Resolve(ctx, s.Ref) })
 }
 
 // Key is the changeset, or empty where only the history tells what the reference means.

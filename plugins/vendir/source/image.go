@@ -131,7 +131,11 @@ func (i *imageRef) resolve(ctx context.Context, job *stages.Job, c *registry.Cli
 	if err != nil {
 		return resolvedImage{}, err
 	}
-	tags, err := once(ctx, &i.f.memo, job.Began, question(i.secretRef, "tags", repo.Name()), func() ([]string, error) { return c.List(ctx, repo) })
+	asked, err := i.question(ctx, job, "tags", repo.Name())
+	if err != nil {
+		return resolvedImage{}, err
+	}
+	tags, err := once(ctx, &i.f.memo, job.Began, asked, func() ([]string, error) { return c.List(ctx, repo) })
 	if err != nil {
 		return resolvedImage{}, refused(ctx, i.text, i.secretRef, err)
 	}
@@ -161,9 +165,18 @@ func (i *imageRef) key(ctx context.Context, job *stages.Job, locked *lockedImage
 	return r.tag + "@" + digest.DigestStr(), nil
 }
 
+// question names something that the registry is asked for. Whom a source trusts is part of it.
+func (i *imageRef) question(ctx context.Context, job *stages.Job, parts ...string) (string, error) {
+	return question(ctx, job, i.secretRef, slices.Concat(parts, []string{trust(i.skipVerify)}, i.cas)...)
+}
+
 // digest asks what a reference points to now.
 func (i *imageRef) digest(ctx context.Context, job *stages.Job, c *registry.Client, ref name.Reference) (name.Digest, error) {
-	return once(ctx, &i.f.memo, job.Began, question(i.secretRef, "image", ref.Name()), func() (name.Digest, error) {
+	asked, err := i.question(ctx, job, "image", ref.Name())
+	if err != nil {
+		return name.Digest{}, err
+	}
+	return once(ctx, &i.f.memo, job.Began, asked, func() (name.Digest, error) {
 		digest, err := digestOf(ctx, c, ref)
 		if err != nil {
 			err = refused(ctx, i.text, i.secretRef, err)

@@ -2,11 +2,15 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"strake.dev/strake/schema"
+	"strake.dev/strake/stages"
 )
 
 // A memo holds what remotes have answered in one run, so that each is asked once however many sources want
@@ -52,13 +56,30 @@ func once[T any](ctx context.Context, m *memo, run time.Time, asked string, ask 
 	}
 }
 
-// question names something that remotes are asked for with the credentials of a Secret, or with none.
-func question(ref *schema.LocalRef, parts ...string) string {
-	secret := ""
-	if ref != nil {
-		secret = ref.Name
+// question names something that remotes are asked for with what a Secret holds, or with nothing. Two
+// vendir configurations of one App may give different Secrets the same name.
+func question(ctx context.Context, job *stages.Job, ref *schema.LocalRef, parts ...string) (string, error) {
+	if ref == nil {
+		return strings.Join(parts, "\x00"), nil
 	}
-	return strings.Join(append(parts, secret), "\x00")
+	data, err := job.Objects.Secret(ctx, ref.Name)
+	if err != nil {
+		return "", missing("secretRef", "Secret", ref.Name, err)
+	}
+	// Maps are written in the order of their keys.
+	held, err := json.Marshal(data)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(append(parts, fmt.Sprintf("%x", sha256.Sum256(held))), "\x00"), nil
+}
+
+// trust is a part of a question: an answer of a server that nobody has verified is for those only who want it so.
+func trust(skipVerify bool) string {
+	if skipVerify {
+		return "unverified"
+	}
+	return "verified"
 }
 
 // known returns what was answered to a question in a run, if it was.

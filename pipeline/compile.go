@@ -175,11 +175,12 @@ func (p *Plan) bind(spec schema.Step, plugins *stages.Registry) (Step, error) {
 	var err error
 	step.when, err = p.scope.condition(spec.Node(), spec.When, p.Steps)
 	found.Collect(spec.Node().Pos(), spec.Node().Path(), err)
-	if with, step.late, err = p.scope.replace(with, p.Steps); err == nil {
-		step, err = step.bound(with)
+	right, err := p.scope.replace(with, p.Steps)
+	if step.late = right.late; err == nil {
+		step, err = step.bound(right.node)
 	}
 	found.Collect(spec.Node().Pos(), spec.Node().Path(), err)
-	return step, found.Err()
+	return step, right.known(found).Err()
 }
 
 // bound returns the step with a configuration.

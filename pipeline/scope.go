@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"strake.dev/strake/pipeline/expr"
 	"strake.dev/strake/schema"
@@ -42,8 +44,8 @@ func (s scope) with(more expr.Names) scope {
 func (s scope) examples(before []Step) expr.Names {
 	out := expr.Names{}
 	for name, value := range s.values {
-		if name == nameValues {
-			value = expr.Anything{}
+		if _, unknown := value.(expr.Anything); name == nameValues && !unknown {
+			value = expr.Anything{Value: value}
 		}
 		out[name] = value
 	}
@@ -59,26 +61,47 @@ func (s scope) examples(before []Step) expr.Names {
 	return out
 }
 
-// replace returns a node in which expressions are replaced by their values; late tells that some wait for
-// steps and were only tried with examples.
-func (s scope) replace(n *schema.Node, before []Step) (_ *schema.Node, late bool, err error) {
-	out, err := s.evaluate(n, before, func(t *expr.Template) (any, error) {
+// replaced is a node whose expressions have given way to their values.
+type replaced struct {
+	node *schema.Node
+	// late tells that some wait for steps and were only tried with examples.
+	late bool
+	// unknown are the places of those that stay, because nothing is known of what they name.
+	unknown map[schema.Pos]bool
+}
+
+// replace replaces the expressions of a node by their values.
+func (s scope) replace(n *schema.Node, before []Step) (replaced, error) {
+	r := replaced{unknown: map[schema.Pos]bool{}}
+	out, err := s.evaluate(n, before, func(text *schema.Node, t *expr.Template) (value any, err error) {
 		if t.Names(nameSteps) {
-			late = true
-			return t.Try()
+			r.late = true
+			value, err = t.Try()
+		} else {
+			value, err = t.Eval(s.values)
 		}
-		return t.Eval(s.values)
+		if errors.Is(err, expr.ErrUnknown) {
+			r.unknown[text.Pos()] = true
+			return text.Text(), nil
+		}
+		return value, err
 	})
-	return out, late, err
+	r.node = out
+	return r, err
+}
+
+// known leaves out what is said of values that aren't known.
+func (r replaced) known(found schema.Diagnostics) schema.Diagnostics {
+	return slices.DeleteFunc(found, func(d schema.Diagnostic) bool { return r.unknown[d.Pos] })
 }
 
 // fill replaces the expressions of a node once steps have run.
 func (s scope) fill(n *schema.Node, before []Step, values expr.Names) (*schema.Node, error) {
-	return s.evaluate(n, before, func(t *expr.Template) (any, error) { return t.Eval(values) })
+	return s.evaluate(n, before, func(_ *schema.Node, t *expr.Template) (any, error) { return t.Eval(values) })
 }
 
 // evaluate returns a node with the values of the texts that hold expressions.
-func (s scope) evaluate(n *schema.Node, before []Step, value func(*expr.Template) (any, error)) (*schema.Node, error) {
+func (s scope) evaluate(n *schema.Node, before []Step, value func(*schema.Node, *expr.Template) (any, error)) (*schema.Node, error) {
 	var env *expr.Env
 	return n.Replace(func(text *schema.Node) (any, error) {
 		if !expr.Has(text.Text()) {
@@ -94,7 +117,7 @@ func (s scope) evaluate(n *schema.Node, before []Step, value func(*expr.Template
 		if err != nil {
 			return nil, at(text, err)
 		}
-		v, err := value(t)
+		v, err := value(text, t)
 		return v, at(text, err)
 	})
 }
@@ -110,7 +133,9 @@ func (s scope) condition(n *schema.Node, text string, before []Step) (*expr.Expr
 	}
 	x, err := env.Condition(text)
 	if err == nil {
-		_, err = x.Try()
+		if _, err = x.Try(); errors.Is(err, expr.ErrUnknown) {
+			err = nil
+		}
 	}
 	return x, at(n.Get("when"), err)
 }

@@ -305,10 +305,11 @@ func (s *Set) add(u *Unit, t schema.Target) {
 
 // resolve replaces the expressions of a target.
 func resolve(t schema.Target, known scope) (schema.Target, error) {
-	n, _, err := known.replace(t.Node(), nil)
+	right, err := known.replace(t.Node(), nil)
 	if err != nil {
 		return t, err
 	}
+	n := right.node
 	var out schema.Target
 	if err := schema.Decode(n, &out); err != nil {
 		return t, err

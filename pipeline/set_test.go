@@ -211,6 +211,15 @@ func TestPipelines(t *testing.T) {
 			set:  map[string]string{"channel": "stable"},
 			want: map[string]string{"staging": "staging ns-staging  1\nreplicas 1\n", "prod": "prod default stable.io 5\nreplicas 5\n"},
 		},
+		"values beside what steps yield": {
+			spec: `
+  targets: [{name: a, values: {most: 1, name: x}}, {name: b, values: {most: 9, name: x}}]
+  stages:
+  - {name: a, stage: template, uses: speak, with: {say: one}}
+  - {name: b, stage: template, uses: speak, when: size(steps.a.outputs.said) > values.most, with: {say: "${{ steps.a.outputs.said + values.name }}"}}
+`,
+			want: map[string]string{"a": "one\nonex\n", "b": "one\n"},
+		},
 		"values of a run win over a target's": {
 			spec: `
   targets: [{name: a, values: {replicas: {min: 1}}}]
@@ -320,6 +329,9 @@ func TestMistakesOfAllKinds(t *testing.T) {
   - {name: one, stage: template, uses: speak, retries: x}
   - {stage: template, uses: speak}
   - {stage: template, uses: speak}
+  - {name: fine, stage: template, uses: speak}
+  - {name: unknown, stage: template, uses: speak, when: params.a == 'x' || steps.fine.outcome == target, with: {say: "${{ params.a }}", count: "${{ params.a }}", sai: "${{ params.a + steps.fine.outcome }}"}}
+  - {name: wrong, stage: template, uses: speak, when: params.a > steps.fin.outcome, with: {count: x}}
 `,
 	})
 	r.loader.Check = true
@@ -340,6 +352,9 @@ func TestMistakesOfAllKinds(t *testing.T) {
 		`p.yaml:10:56: spec.stages[1].retries: expected a whole number, found the string "x"`,
 		`p.yaml:11:5: spec.stages[2].name: missing, but required`,
 		`p.yaml:12:5: spec.stages[3].name: missing, but required`,
+		`p.yaml:14:163: spec.stages[5].with.sai: unknown field (did you mean say?)`,
+		`p.yaml:15:55: spec.stages[6].when: expression "params.a > steps.fin.outcome", column 17: there is no "fin" (did you mean fine?)`,
+		`p.yaml:15:99: spec.stages[6].with.count: expected a whole number, found the string "x"`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -57,7 +58,7 @@ type Expr struct {
 	// names are the first names that it uses, such as params.
 	names []string
 	// examples are what it can be tried with.
-	examples Names
+	examples map[string]any
 }
 
 // cost bounds the work of an expression, so that none can hang a run.
@@ -78,7 +79,7 @@ func (e *Env) Compile(text string) (*Expr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", text, err)
 	}
-	x := &Expr{Text: text, program: program, result: checked.OutputType(), examples: trial(e.names)}
+	x := &Expr{Text: text, program: program, result: checked.OutputType(), examples: activation(e.names, true)}
 	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(n ast.Expr) {
 		if n.Kind() == ast.IdentKind && !slices.Contains(x.names, n.AsIdent()) {
 			x.names = append(x.names, n.AsIdent())
@@ -144,10 +145,15 @@ func (e *Env) problem(text string, issues *cel.Issues) error {
 // Names tells whether the expression uses a name, such as steps.
 func (x *Expr) Names(name string) bool { return slices.Contains(x.names, name) }
 
+// ErrUnknown says that the value of an expression depends on an [Anything] of which nothing is known.
+var ErrUnknown = errors.New("the value isn't known")
+
 // Eval returns what the expression is with those values: a string, an int64, a float64, a bool, a []any, a
-// map[string]any or nil.
-func (x *Expr) Eval(values Names) (any, error) {
-	result, _, err := x.program.Eval(map[string]any(values))
+// map[string]any or nil. The error may be [ErrUnknown].
+func (x *Expr) Eval(values Names) (any, error) { return x.eval(activation(values, false)) }
+
+func (x *Expr) eval(values map[string]any) (any, error) {
+	result, _, err := x.program.Eval(values)
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %s", x.Text, plain(err))
 	}
@@ -197,6 +203,8 @@ func native(v ref.Val) (any, error) {
 		return nil, nil
 	case *types.Err:
 		return nil, v
+	case *types.Unknown:
+		return nil, ErrUnknown
 	case traits.Mapper:
 		data := map[string]any{}
 		for it := v.Iterator(); it.HasNext() == types.True; {
@@ -224,17 +232,24 @@ func native(v ref.Val) (any, error) {
 }
 
 // Try evaluates the expression with the examples that it was compiled with.
-func (x *Expr) Try() (any, error) { return x.Eval(x.examples) }
+func (x *Expr) Try() (any, error) { return x.eval(x.examples) }
 
-// trial are examples to evaluate with: any key can be looked up in their maps.
-func trial(examples map[string]any) map[string]any {
-	out := map[string]any{}
-	for name, example := range examples {
-		switch v := example.(type) {
+// activation gives names to CEL. If they are but examples, any key can be looked up in their maps.
+func activation(names map[string]any, anyKeys bool) map[string]any {
+	out := make(map[string]any, len(names))
+	for name, value := range names {
+		switch v := value.(type) {
 		case map[string]any:
-			out[name] = trial(v)
+			out[name] = activation(v, anyKeys)
 		case map[string]string:
-			out[name] = anyKey{types.NewStringStringMap(types.DefaultTypeAdapter, v)}
+			out[name] = v
+			if anyKeys {
+				out[name] = anyKey{types.NewStringStringMap(types.DefaultTypeAdapter, v)}
+			}
+		case Anything:
+			if out[name] = v.Value; v.Value == nil {
+				out[name] = types.NewUnknown(0, nil)
+			}
 		default:
 			out[name] = v
 		}

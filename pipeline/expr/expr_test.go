@@ -1,6 +1,7 @@
 package expr_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -120,6 +121,49 @@ func TestMissingValues(t *testing.T) {
 }
 
 // An expression can't hang a run.
+// What nothing is known of is checked, and has no value; what is known of it is used when an expression is tried.
+func TestAnything(t *testing.T) {
+	for text, want := range map[string]any{
+		`values.replicas`:                        expr.ErrUnknown,
+		`params.replicas > values.most`:          expr.ErrUnknown,
+		`values.on ? 1 : 2`:                      expr.ErrUnknown,
+		`[1, values.replicas]`:                   expr.ErrUnknown,
+		`values.list.map(x, x + 1)`:              expr.ErrUnknown,
+		`string(values.a[0].b) + target`:         expr.ErrUnknown,
+		`params.fast || values.on`:               true,
+		`known.most + 1`:                         int64(4),
+		`known.most > params.replicas`:           true,
+		`known.deep.list[0]`:                     "x",
+		`"${{ params.replicas }}" + values.name`: expr.ErrUnknown,
+	} {
+		e, err := expr.New(expr.Names{
+			"params": map[string]any{"replicas": int64(1), "fast": true}, "target": "prod", "values": expr.Anything{},
+			"known": expr.Anything{Value: map[string]any{"most": int64(3), "deep": map[string]any{"list": []any{"x"}}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := e.Compile(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got, err := x.Try()
+		if wrong, ok := want.(error); ok {
+			if !errors.Is(err, wrong) {
+				t.Errorf("%s: got %v, %v, want %v", text, got, err, wrong)
+			}
+		} else if err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", text, got, err, want)
+		}
+		if _, err := x.Eval(expr.Names{
+			"params": map[string]any{"replicas": int64(1), "fast": false}, "target": "t", "known": expr.Anything{}, "values": expr.Anything{},
+		}); !errors.Is(err, expr.ErrUnknown) {
+			t.Errorf("%s: evaluated to %v", text, err)
+		}
+	}
+}
+
 func TestCostIsLimited(t *testing.T) {
 	list := "[" + strings.Repeat("1,", 99) + "1]"
 	x, err := env(t).Compile(list + ".all(a, " + list + ".all(b, " + list + ".all(c, " + list + ".all(d, a + b + c + d < 5))))")

@@ -14,8 +14,11 @@ import (
 // any key can be looked up. [Anything] is of any type.
 type Names map[string]any
 
-// Anything is an example of a value whose type isn't known before it is there.
-type Anything struct{}
+// Anything is an example of a value whose type isn't declared.
+type Anything struct {
+	// Value is what it is; nil where that isn't known either, so that what depends on it is [ErrUnknown].
+	Value any
+}
 
 // provider tells CEL's checker which names objects have.
 type provider struct {

@@ -15,14 +15,14 @@ import (
 
 // An Output is what a step says of a value that its plugin yields.
 type Output struct {
-	// Type is one of string, integer, boolean.
+	// Type is one of string, int, bool.
 	Type string `json:"type"`
 	// Doc says what it is.
 	Doc string `json:"doc,omitempty"`
 }
 
 // examples are values of the types that outputs have.
-var examples = map[string]any{"string": "example", "integer": int64(1), "boolean": true}
+var examples = map[string]any{"string": "example", "int": int64(1), "bool": true}
 
 var outputName = regexp.MustCompile(`^[a-z][A-Za-z0-9_]{0,62}$`)
 
@@ -38,7 +38,7 @@ func checkOutputs(n *schema.Node, outputs map[string]Output) error {
 			found = append(found, at.Errorf("%s is an output that strake gives to steps: choose another name", name))
 		}
 		if _, ok := examples[o.Type]; !ok {
-			found = append(found, at.Errorf("expected the type string, integer or boolean, found %q", o.Type))
+			found = append(found, at.Errorf("expected the type string, int or bool, found %q", o.Type))
 		}
 	}
 	return found.Err()
@@ -111,11 +111,11 @@ func typed(value any, kind string) (any, error) {
 			return v, nil
 		}
 	case bool:
-		if kind == "boolean" {
+		if kind == "bool" {
 			return v, nil
 		}
 	case float64:
-		if kind == "integer" && v == math.Trunc(v) && math.Abs(v) <= exact {
+		if kind == "int" && v == math.Trunc(v) && math.Abs(v) <= exact {
 			return int64(v), nil
 		}
 	}
@@ -128,10 +128,10 @@ func typeOf(value any) string {
 	case string:
 		return "string"
 	case bool:
-		return "boolean"
+		return "bool"
 	case float64:
 		if v == math.Trunc(v) {
-			return "integer"
+			return "int"
 		}
 		return "number"
 	case nil:

@@ -12,7 +12,7 @@ import (
 	"strake.dev/strake/stages/stagetest"
 )
 
-const declared = "\noutputs:\n  objects: {type: integer, doc: How many.}\n  owner: {type: string}\n  ready: {type: boolean}\n"
+const declared = "\noutputs:\n  objects: {type: int, doc: How many.}\n  owner: {type: string}\n  ready: {type: bool}\n"
 
 // What a plugin yields has the types that the step declares; anything else is an error of the plugin.
 func TestOutputs(t *testing.T) {
@@ -25,11 +25,11 @@ func TestOutputs(t *testing.T) {
 		"none":         {`{}`, "has not yielded what the step declares: outputs: objects, owner, ready", nil},
 		"one missing":  {`{"outputs":{"objects":3,"ready":true}}`, "has not yielded what the step declares: outputs: owner", nil},
 		"unknown":      {`{"outputs":{"objects":3,"owner":"shop","ready":true,"more":1}}`, "has yielded the output more, which the step doesn't declare", nil},
-		"another type": {`{"outputs":{"objects":"3","owner":"shop","ready":true}}`, "output objects: expected the type integer, found string", nil},
-		"no whole one": {`{"outputs":{"objects":3.5,"owner":"shop","ready":true}}`, "output objects: expected the type integer, found number", nil},
-		"too large":    {`{"outputs":{"objects":1e300,"owner":"shop","ready":true}}`, "output objects: expected the type integer", nil},
+		"another type": {`{"outputs":{"objects":"3","owner":"shop","ready":true}}`, "output objects: expected the type int, found string", nil},
+		"no whole one": {`{"outputs":{"objects":3.5,"owner":"shop","ready":true}}`, "output objects: expected the type int, found number", nil},
+		"too large":    {`{"outputs":{"objects":1e300,"owner":"shop","ready":true}}`, "output objects: expected the type int", nil},
 		"null":         {`{"outputs":{"objects":3,"owner":null,"ready":true}}`, "output owner: expected the type string, found null", nil},
-		"a list":       {`{"outputs":{"objects":3,"owner":"shop","ready":[true]}}`, "output ready: expected the type boolean, found array", nil},
+		"a list":       {`{"outputs":{"objects":3,"owner":"shop","ready":[true]}}`, "output ready: expected the type bool, found array", nil},
 		"an escape":    {`{"outputs":{"objects":3,"owner":"\u001b[2J","ready":true}}`, "output owner: expected a text of at most 16384 bytes without control characters", nil},
 		"no object":    {`{"outputs":[1]}`, "is not a message", nil},
 	}
@@ -55,7 +55,7 @@ func TestDeclaredOutputs(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	stagetest.RunBad(t, of(stages.Template),
-		stagetest.BadConfig{Name: "type", Config: "path: x\noutputs:\n  n: {type: float}", Want: "test.yaml:3:6: outputs.n: expected the type string, integer or boolean, found \"float\""},
+		stagetest.BadConfig{Name: "type", Config: "path: x\noutputs:\n  n: {type: float}", Want: "test.yaml:3:6: outputs.n: expected the type string, int or bool, found \"float\""},
 		stagetest.BadConfig{Name: "no type", Config: "path: x\noutputs:\n  n: {}", Want: "outputs.n"},
 		stagetest.BadConfig{Name: "name", Config: "path: x\noutputs:\n  a-b: {type: string}", Want: "expected the name of an output"},
 		stagetest.BadConfig{Name: "the stage's", Config: "path: x\noutputs:\n  digest: {type: string}", Want: "outputs.digest: digest is an output that strake gives to steps"},
@@ -76,7 +76,7 @@ func FuzzOutputs(f *testing.F) {
 	for _, seed := range []string{`{"a":1}`, `{"a":"x","b":true}`, `{"a":1e300}`, `{"a":-0.0,"c":"\u0000"}`, `{"a":null}`, `[]`} {
 		f.Add([]byte(seed))
 	}
-	s := &step{config: Config{Outputs: map[string]Output{"a": {Type: "integer"}, "b": {Type: "boolean"}, "c": {Type: "string"}}}}
+	s := &step{config: Config{Outputs: map[string]Output{"a": {Type: "int"}, "b": {Type: "bool"}, "c": {Type: "string"}}}}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var r protocol.Result
 		if json.Unmarshal(in, &r.Outputs) != nil {

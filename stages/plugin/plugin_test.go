@@ -110,7 +110,7 @@ func TestTalk(t *testing.T) {
 		err   string
 	}{
 		"only a hello":      {[]string{hello}, []string{`{"hello":{"protocol":"strake.dev/plugin/v1","name":"x","version":"v1","stages":["deploy","template"],"capabilities":["key"]}}`}, ""},
-		"outputs":           {[]string{hello, `{"request":{"op":"run","stage":"template","outputs":{"ready":"boolean"}}}`}, []string{`declared: map[ready:boolean]`, `{"result":{"outputs":{"objects":3,"ready":true}}}`}, ""},
+		"outputs":           {[]string{hello, `{"request":{"op":"run","stage":"template","outputs":{"ready":"bool"}}}`}, []string{`declared: map[ready:bool]`, `{"result":{"outputs":{"objects":3,"ready":true}}}`}, ""},
 		"a panic":           {[]string{hello, `{"request":{"op":"run","stage":"deploy"}}`}, []string{`{"error":{"message":"x: internal error: a mistake"}}`}, ""},
 		"another stage":     {[]string{hello, `{"request":{"op":"run","stage":"build"}}`}, []string{`{"error":{"message":"x can't run in the build stage"}}`}, ""},
 		"another operation": {[]string{hello, `{"request":{"op":"delete","stage":"deploy"}}`}, []string{`{"error":{"message":"x can't delete in the deploy stage"}}`}, ""},

@@ -47,7 +47,7 @@ type Request struct {
 	// Values are those of --set: dotted key paths and YAML values as they were typed.
 	Values map[string]string `json:"values,omitempty"`
 	Areas  Areas             `json:"areas"`
-	// Outputs are those that the step declares: their types, one of string, integer, boolean, by name.
+	// Outputs are those that the step declares: their types, one of string, int, bool, by name.
 	Outputs map[string]string `json:"outputs,omitempty"`
 	// Manifests is the path of a file with the manifests so far, a YAML stream. It is empty if there are none.
 	Manifests string `json:"manifests,omitempty"`

@@ -75,11 +75,23 @@ app: reqs ## Build and deploy the example app, and print what it answers.
 .PHONY: test
 test: build ## Run all tests; the end-to-end ones in a sandbox of their own.
 	@$(MAKE) --no-print-directory packages PACKAGES="nodejs chromium"
+	@cd examples/sandbox && $(GO) build -o ../../bin/sandbox .
+	@bin/sandbox down --name test --purge
 	@$(MAKE) --no-print-directory sandbox SANDBOX=test
-	@trap 'bin/sandbox down --name test' EXIT; \
+	@trap 'bin/sandbox down --name test --purge' EXIT; \
 	bin/sandbox seed --name test buildkit registry node; \
 	eval "$$(bin/sandbox env --name test)"; \
-	$(MAKE) --no-print-directory -k -j 2 test-strake test-examples
+	$(MAKE) --no-print-directory -k -j 2 test-strake test-examples; \
+	$(MAKE) --no-print-directory leftovers
+
+# What tests leave in the cluster is work for it, and slows down all that comes later.
+.PHONY: leftovers
+leftovers:
+	@for i in $$(seq 60); do \
+		left=$$($$STRAKE_SANDBOX_BIN/kubectl get namespaces -o name | grep -vE '/(default|kube-.*)$$' || true); \
+		if [ -z "$$left" ]; then exit 0; fi; sleep 1; \
+	done; \
+	echo "tests have left namespaces: $$left" >&2; $$STRAKE_SANDBOX_BIN/kubectl get pods -A >&2; exit 1
 
 # Two packages at a time, whatever the number of processors: more pods than that at once start too slowly on one node
 # for tests that wait for them. The programs are linked without what only debuggers read, which takes half the time.

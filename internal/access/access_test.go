@@ -106,7 +106,8 @@ func TestSandbox(t *testing.T) {
 	if os.Getenv("STRAKE_SANDBOX_REGISTRY") == "" {
 		t.Skip("needs the sandbox's environment")
 	}
-	config, err := kube.New(kube.Options{}).Config(t.Context())
+	// The test's own context has ended when its namespace is deleted.
+	config, err := kube.New(kube.Options{}).Config(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func TestSandbox(t *testing.T) {
 	name := space.Name
 	meta := metav1.ObjectMeta{Name: name}
 	t.Cleanup(func() {
-		_ = admin.CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) // the sandbox goes some day
+		_ = admin.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{})
 	})
 	role := &rbac.Role{ObjectMeta: meta, Rules: []rbac.PolicyRule{{Verbs: []string{"get", "patch"}, APIGroups: []string{""}, Resources: []string{"configmaps"}}}}
 	if _, err := admin.RbacV1().Roles(name).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {

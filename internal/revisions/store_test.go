@@ -281,7 +281,8 @@ func TestSandbox(t *testing.T) {
 	if os.Getenv("STRAKE_SANDBOX_REGISTRY") == "" {
 		t.Skip("needs the sandbox's environment")
 	}
-	config, err := kube.New(kube.Options{}).Config(t.Context())
+	// The test's own context has ended when the owner is deleted.
+	config, err := kube.New(kube.Options{}).Config(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +297,7 @@ func TestSandbox(t *testing.T) {
 	}
 	name := owner.Name
 	t.Cleanup(func() {
-		_ = configMaps.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) // it may be gone
+		_ = configMaps.Delete(context.Background(), name, metav1.DeleteOptions{}) // it may be gone
 	})
 	s := &Store{
 		Client: client, Namespace: "default", App: name, Plugin: "kapp",

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +30,11 @@ type Found struct {
 	Dockerfiles []string
 	// Configs are folders, or for compose files the files, by kind.
 	Configs map[string][]string
+
+	root string
+	dir  fs.FS
+	// images are what YAML files name as images, by file.
+	images map[string][]string
 }
 
 // skipped folders hold what others have made.
@@ -36,9 +44,13 @@ var skipped = []string{"node_modules", "vendor", "testdata", "test", "tests", "t
 const depth = 4
 
 // Find looks for what an App can be made of.
-func Find(dir fs.FS) (*Found, error) {
-	f := &Found{Configs: map[string][]string{}}
-	err := fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
+func Find(folder string) (*Found, error) {
+	root, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, err
+	}
+	f := &Found{Configs: map[string][]string{}, root: root, dir: os.DirFS(root), images: map[string][]string{}}
+	err = fs.WalkDir(f.dir, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -52,12 +64,17 @@ func Find(dir fs.FS) (*Found, error) {
 			}
 			return nil
 		}
-		return f.file(dir, name)
+		return f.file(name)
 	})
 	return f, err
 }
 
-func (f *Found) file(dir fs.FS, name string) error {
+func (f *Found) read(name string) ([]byte, error) { return fs.ReadFile(f.dir, name) }
+
+// imageField is a field that names an image, also in a template.
+var imageField = regexp.MustCompile(`(?m)^\s*(?:-\s+)?image:\s*["']?([^\s"'#{}$]+)["']?\s*(?:#.*)?$`)
+
+func (f *Found) file(name string) error {
 	folder, base := path.Dir(name), path.Base(name)
 	switch {
 	case base == "Dockerfile" || base == "Containerfile":
@@ -76,13 +93,16 @@ func (f *Found) file(dir fs.FS, name string) error {
 		return nil
 	}
 	const most = 1 << 20
-	info, err := fs.Stat(dir, name)
+	info, err := fs.Stat(f.dir, name)
 	if err != nil || info.Size() > most {
 		return nil //nolint:nilerr // a file that can't be read is no manifest
 	}
-	text, err := fs.ReadFile(dir, name)
+	text, err := f.read(name)
 	if err != nil {
 		return nil //nolint:nilerr // likewise
+	}
+	for _, m := range imageField.FindAllSubmatch(text, -1) {
+		f.images[name] = append(f.images[name], string(m[1]))
 	}
 	switch {
 	case bytes.Contains(text, []byte("#@")):
@@ -133,17 +153,29 @@ type Choice struct {
 var ErrNothing = errors.New("found nothing to make an App of")
 
 // choose takes the most telling configuration, and among several of a kind one for production, or the one that
-// is nearest.
-func (f *Found) choose() (Choice, []string) {
+// is nearest. The others are those that it doesn't hold.
+func (f *Found) choose() (chosen Choice, others []string) {
 	for _, kind := range []string{Chart, Kustomization, Ytt, Manifests, Compose} {
 		all := slices.Clone(f.Configs[kind])
-		if len(all) == 0 {
-			continue
-		}
 		slices.SortStableFunc(all, func(a, b string) int { return rank(a) - rank(b) })
-		return Choice{kind, all[0]}, all[1:]
+		for _, where := range all {
+			switch {
+			case chosen.Kind == "":
+				chosen = Choice{kind, where}
+			case !chosen.holds(where) && !slices.Contains(others, where):
+				others = append(others, where)
+			}
+		}
 	}
-	return Choice{}, nil
+	return chosen, others
+}
+
+// holds tells whether what is somewhere is a part of the choice.
+func (c Choice) holds(where string) bool {
+	if c.Kind == Compose {
+		return where == c.Path
+	}
+	return c.Path == "." && c.Kind != Kustomization && c.Kind != Chart || where == c.Path || strings.HasPrefix(where, c.Path+"/")
 }
 
 func rank(where string) int {

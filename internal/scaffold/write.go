@@ -1,10 +1,9 @@
 package scaffold
 
 import (
+	"context"
 	"fmt"
-	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -16,7 +15,7 @@ import (
 type Options struct {
 	// Name is that of the App.
 	Name string
-	// Registry is the prefix that images are pushed below.
+	// Registry is the prefix that images are pushed below; empty is where the manifests have them.
 	Registry string
 }
 
@@ -29,26 +28,21 @@ type Result struct {
 }
 
 // Write makes an App of what was found. The error is [ErrNothing] if that is too little.
-func (f *Found) Write(dir fs.FS, o Options) (*Result, error) {
+func (f *Found) Write(ctx context.Context, o Options) (*Result, error) {
 	choice, others := f.choose()
 	if choice.Kind == "" && len(f.Dockerfiles) == 0 {
 		return nil, ErrNothing
 	}
-	w := &writer{dir: dir, options: o}
+	w := &writer{found: f, options: o, known: map[string]bool{}, secret: map[string]bool{}}
 	spec := &app{APIVersion: schema.APIVersion, Kind: schema.KindApp}
 	spec.Metadata.Name = o.Name
-	if err := w.config(spec, choice); err != nil {
+	if err := w.config(ctx, spec, choice); err != nil {
 		return nil, err
 	}
 	if len(others) > 0 {
 		w.assume("%s is what describes the objects; there are also %s", choice.Path, strings.Join(others, ", "))
 	}
-	for _, file := range f.Dockerfiles {
-		if w.known[path.Dir(file)] {
-			continue // a compose file names it
-		}
-		w.image(spec, w.imageName(path.Dir(file)), path.Dir(file), path.Base(file))
-	}
+	w.dockerfiles(spec, choice)
 	if choice.Kind == "" {
 		w.workload(spec)
 	}
@@ -83,14 +77,16 @@ type directory struct {
 }
 
 type writer struct {
-	dir     fs.FS
+	found   *Found
 	options Options
 	sources []any
 	targets []any
 	assumed []string
-	// known are folders that an image is built from already, and names those of images.
+	// known are Dockerfiles that an image is built from already, and names those of images.
 	known map[string]bool
 	names []string
+	// secret are the variables that come from Secrets.
+	secret map[string]bool
 }
 
 func (w *writer) assume(format string, args ...any) {
@@ -98,12 +94,12 @@ func (w *writer) assume(format string, args ...any) {
 }
 
 // config adds what describes the objects.
-func (w *writer) config(a *app, c Choice) error {
+func (w *writer) config(ctx context.Context, a *app, c Choice) error {
 	if c.Kind == "" {
 		return nil
 	}
 	if c.Kind == Compose {
-		return w.compose(a, c.Path)
+		return w.compose(ctx, a, c.Path)
 	}
 	a.Spec.Fetch = append(a.Spec.Fetch, fetched{Path: "config", Directory: &directory{c.Path}})
 	step := map[string]any{"paths": []string{"config"}}
@@ -125,36 +121,6 @@ func (w *writer) config(a *app, c Choice) error {
 		w.assume("all YAML files of %s are the objects, or templates of ytt", c.Path)
 	}
 	return nil
-}
-
-// imageName is what the manifests are expected to call the image that is built from a folder.
-func (w *writer) imageName(folder string) string {
-	name := path.Base(folder)
-	if folder == "." {
-		name = w.options.Name
-	}
-	return Name(name)
-}
-
-// image adds an image that is built from a folder.
-func (w *writer) image(a *app, name, folder, dockerfile string) {
-	if slices.Contains(w.names, name) {
-		return
-	}
-	w.names = append(w.names, name)
-	if w.known == nil {
-		w.known = map[string]bool{}
-	}
-	w.known[folder] = true
-	fetchedTo := path.Join("src", name)
-	a.Spec.Fetch = append(a.Spec.Fetch, fetched{Path: fetchedTo, Directory: &directory{folder}})
-	options := map[string]any{}
-	if dockerfile != "Dockerfile" {
-		options["dockerfile"] = dockerfile
-	}
-	w.sources = append(w.sources, map[string]any{"image": name, "path": fetchedTo, "buildkit": options})
-	w.targets = append(w.targets, map[string]any{"image": name, "newImage": w.options.Registry + "/" + name})
-	w.assume("the image that manifests call %s is built from %s and pushed to %s/%s", name, path.Join(folder, dockerfile), w.options.Registry, name)
 }
 
 // workload adds a Deployment of the images, where nothing else describes the objects.

@@ -183,7 +183,7 @@ func TestTerminatingNamespace(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		patch := []byte(`{"metadata":{"finalizers":null}}`)
-		_, _ = p.core.CoreV1().ConfigMaps(name).Patch(t.Context(), "held", apitypes.MergePatchType, patch, metav1.PatchOptions{})
+		_, _ = p.core.CoreV1().ConfigMaps(name).Patch(context.Background(), "held", apitypes.MergePatchType, patch, metav1.PatchOptions{})
 	})
 	if err := p.core.CoreV1().Namespaces().Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func TestWebhook(t *testing.T) {
 	if _, err := api.Create(t.Context(), hook, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	remove := func() { _ = api.Delete(t.Context(), p.namespace, metav1.DeleteOptions{}) }
+	remove := func() { _ = api.Delete(context.Background(), p.namespace, metav1.DeleteOptions{}) }
 	t.Cleanup(remove)
 	time.Sleep(time.Second) // until the API server has heard of it
 	slow := strings.Replace(configMap("slow", "1"), "name: slow", "name: slow, labels: {slow: \"yes\"}", 1)

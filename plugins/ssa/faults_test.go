@@ -1,6 +1,7 @@
 package ssa
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -418,7 +419,7 @@ webhooks:
 	other.app.Name = "hook"
 	other.deploy("", hook)
 	t.Cleanup(func() {
-		_ = p.core.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), p.namespace, metav1.DeleteOptions{})
+		_ = p.core.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(context.Background(), p.namespace, metav1.DeleteOptions{})
 	})
 	time.Sleep(time.Second) // until the API server heeds it
 	ctx := p.t.Context()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/moby/sys/atomicwriter"
@@ -45,7 +44,7 @@ told, and stands in the file. A file that exists is left alone.`,
 	}
 	opts.addFormat(cmd)
 	cmd.Flags().StringVar(&opts.name, "name", "", "`NAME` of the App (default: that of the folder)")
-	cmd.Flags().StringVar(&opts.registry, "registry", "registry.example.com/team", "`PREFIX` of the repositories that images are pushed to")
+	cmd.Flags().StringVar(&opts.registry, "registry", "", "`PREFIX` of the repositories that images are pushed to (default: where the manifests have them)")
 	cmd.Flags().BoolVar(&opts.force, "force", false, "replace an app.yaml that exists")
 	return cmd
 }
@@ -63,17 +62,16 @@ func (t *tool) init(ctx context.Context, folder string, o *initOptions) error {
 		if o.name == "" {
 			o.name = scaffold.Name(filepath.Base(abs))
 		}
-		dir := os.DirFS(folder)
-		found, err := scaffold.Find(dir)
+		found, err := scaffold.Find(folder)
 		if err != nil {
 			return nil, err
 		}
-		first, err := found.Write(dir, scaffold.Options{Name: o.name, Registry: o.registry})
+		first, err := found.Write(ctx, scaffold.Options{Name: o.name, Registry: o.registry})
 		if errors.Is(err, scaffold.ErrNothing) {
 			return nil, stages.WithHint(fmt.Errorf("%s: %w", folder, err), "expected a Dockerfile, a chart, a kustomization, ytt files, manifests or a compose file; app.yaml.example shows a whole App")
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", folder, err)
 		}
 		// Nothing is written that run would refuse.
 		registry := stages.NewRegistry(t.Plugins(plugins.Deps{})...)

@@ -101,6 +101,9 @@ func (f *Found) file(name string) error {
 	if err != nil {
 		return nil //nolint:nilerr // likewise
 	}
+	if bytes.Contains(text, []byte("apiVersion: "+schema.APIVersion)) {
+		return nil // an App names images that others name
+	}
 	for _, m := range imageField.FindAllSubmatch(text, -1) {
 		f.images[name] = append(f.images[name], string(m[1]))
 	}

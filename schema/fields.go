@@ -76,7 +76,7 @@ func Suggest(name string, known []string) string {
 	switch {
 	case best == "":
 		return ""
-	case distance <= max(1, (len(name)+1)/3):
+	case distance <= max(1, (len(name)+1)/3) && distance < len(name):
 		return "did you mean " + best + "?"
 	case len(known) <= few:
 		return "known: " + strings.Join(known, ", ")

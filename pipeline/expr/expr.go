@@ -90,6 +90,9 @@ func (e *Env) Compile(text string) (*Expr, error) {
 
 // Condition compiles an expression that is true or false.
 func (e *Env) Condition(text string) (*Expr, error) {
+	if strings.HasPrefix(strings.TrimSpace(text), opening) {
+		return nil, stages.WithHint(fmt.Errorf("expression %q: found a text with an expression in it", text), "a condition is an expression itself: leave out ${{ and }}")
+	}
 	x, err := e.Compile(text)
 	if err == nil && !x.result.IsExactType(cel.BoolType) && !x.result.IsExactType(cel.DynType) {
 		err = fmt.Errorf("expression %q: expected true or false, found a value of type %s", text, x.result)

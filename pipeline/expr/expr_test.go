@@ -85,6 +85,7 @@ func TestMistakesAreFoundBeforehand(t *testing.T) {
 		`params.replicas + 'x'`:                {`expression "params.replicas + 'x'", column 17: found no matching overload for '_+_' applied to '(int, string)'`, ""},
 		`steps.my_images.outputs`:              {`column 6: there is no "my_images"`, "did you mean my-images?"},
 		`steps['my-images'].outputs.digest`:    {`there is no "digest"`, "did you mean digests?"},
+		`params.x`:                             {`there is no "x"`, ""},
 		`steps['my-images'].outputs.built.x`:   {`type 'list(string)' does not support field selection`, ""},
 		`steps['my-images'].outputs.digests.x`: {"", ""},
 		``:                                     {`expression "", column 1: Syntax error`, ""},
@@ -103,6 +104,21 @@ func TestMistakesAreFoundBeforehand(t *testing.T) {
 	for _, text := range []string{"params.channel", "params.replicas"} {
 		if _, err := env(t).Condition(text); err == nil || !strings.Contains(err.Error(), "expected true or false, found a value of type") {
 			t.Errorf("condition %s: %v", text, err)
+		}
+	}
+	if _, err := env(t).Condition("${{ params.fast }}"); err == nil || stages.Hint(err) != "a condition is an expression itself: leave out ${{ and }}" {
+		t.Errorf("a condition within braces: %v (%s)", err, stages.Hint(err))
+	}
+}
+
+func TestSuggestionsHaveSomethingInCommon(t *testing.T) {
+	e, err := expr.New(expr.Names{"params": map[string]any{"n": int64(1), "chan": "a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"params.q": "", "params.chn": "did you mean chan?"} {
+		if _, err := e.Compile(text); stages.Hint(err) != want {
+			t.Errorf("%s: hint %q, want %q", text, stages.Hint(err), want)
 		}
 	}
 }

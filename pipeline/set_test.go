@@ -322,7 +322,7 @@ func TestPipelineMistakes(t *testing.T) {
 func TestMistakesOfAllKinds(t *testing.T) {
 	r := newRunner(t, map[string]string{
 		"p.yaml": pipeHead + `  maxParallel: 0
-  params: [{name: 1x}, {name: a}, {name: a}]
+  params: [{name: 1x}, {name: a, default: "${{ env.X }}"}, {name: a}]
   targets: [{name: prod, needs: [staging], kub: {}}, {name: prod}]
   stages:
   - {name: one, stage: templat, uses: speak}
@@ -343,7 +343,8 @@ func TestMistakesOfAllKinds(t *testing.T) {
 	want := []string{
 		`p.yaml:5:16: spec.maxParallel: expected at least 1, found 0`,
 		`p.yaml:6:19: spec.params[0].name: "1x" is not a valid name of a parameter (letters, digits and “_”, not beginning with a digit)`,
-		`p.yaml:6:42: spec.params[2].name: "a" names an earlier parameter already`,
+		`p.yaml:6:43: spec.params[1].default: has an expression, which isn't replaced here (${{ … }} stands in “with” of stages, and in targets)`,
+		`p.yaml:6:67: spec.params[2].name: "a" names an earlier parameter already`,
 		`p.yaml:7:34: spec.targets[0].needs[0]: no target "staging" comes before this one`,
 		`p.yaml:7:44: spec.targets[0].kub: unknown field (did you mean kube?)`,
 		`p.yaml:7:61: spec.targets[1].name: "prod" names an earlier target already`,

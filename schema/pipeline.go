@@ -2,6 +2,7 @@ package schema
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -73,7 +74,36 @@ func (s *PipelineSpec) ValidatePart(n *Node) error {
 		}
 	}
 	found = append(found, s.checkNeeds(n)...)
+	found = append(found, checkExpressions(n)...)
 	return found.Err()
+}
+
+// checkExpressions finds expressions where none is replaced. Fields of stages other than “with” take no texts that could
+// have one.
+func checkExpressions(n *Node) Diagnostics {
+	var found Diagnostics
+	var walk func(*Node)
+	walk = func(n *Node) {
+		for _, p := range n.Pairs() {
+			if p.Key != "when" {
+				walk(p.Value)
+			}
+		}
+		for _, item := range n.Items() {
+			walk(item)
+		}
+		if strings.Contains(n.Text(), "${{") {
+			d := n.Errorf("has an expression, which isn't replaced here")
+			d.Hint = "${{ … }} stands in “with” of stages, and in targets"
+			found = append(found, d)
+		}
+	}
+	for _, p := range n.Pairs() {
+		if p.Key != "targets" && p.Key != "stages" {
+			walk(p.Value)
+		}
+	}
+	return found
 }
 
 // checkNeeds finds targets that wait for none that comes before them.

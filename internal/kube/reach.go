@@ -12,6 +12,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"strake.dev/strake/stages"
 )
@@ -104,4 +105,11 @@ func innermost(err error) error {
 		}
 		err = next
 	}
+}
+
+// Unserved tells whether an answer is that of an API server that has no such path, as it doesn't know, or not yet serve,
+// the type. Where it only doesn't have an object, it says so in a Status of its own.
+func Unserved(err error) bool {
+	_, unexpected := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+	return unexpected && apierrors.IsNotFound(err)
 }

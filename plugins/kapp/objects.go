@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apitypes "k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+
+	"strake.dev/strake/internal/kube"
 )
 
 // objects are the objects in the cluster for kapp's library, by requests.
@@ -81,7 +83,7 @@ func (o *objects) Create(r ctlres.Resource) (ctlres.Resource, error) {
 		}
 		t = found
 		made, err = client.Create(o.ctx, g.body, metav1.CreateOptions{})
-		if isUnserved(err) {
+		if kube.Unserved(err) {
 			return comingError{err}
 		}
 		if again && apierrors.IsAlreadyExists(err) {

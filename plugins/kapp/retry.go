@@ -10,7 +10,6 @@ import (
 
 	ctlres "carvel.dev/kapp/pkg/kapp/resources"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -71,12 +70,6 @@ func (e comingError) Unwrap() error { return e.error }
 func isComing(err error) bool {
 	_, ok := errors.AsType[comingError](err)
 	return ok
-}
-
-// isUnserved tells whether an answer is that of a server that has no such path.
-func isUnserved(err error) bool {
-	_, unexpected := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
-	return unexpected && apierrors.IsNotFound(err)
 }
 
 // isAway tells whether a request got no answer.

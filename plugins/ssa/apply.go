@@ -8,6 +8,8 @@ import (
 
 	fluxssa "github.com/fluxcd/pkg/ssa"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"strake.dev/strake/internal/kube"
 )
 
 // remake is how often the library looks whether an object that is made anew is gone.
@@ -62,7 +64,7 @@ func (s *session) apply(i *item) error {
 	}
 	var set *fluxssa.ChangeSet
 	// All types are known by now, and one that is new may be listed a moment before it is served.
-	err := insist(s.ctx, unserved, func() (err error) {
+	err := insist(s.ctx, kube.Unserved, func() (err error) {
 		set, err = s.manager.ApplyAll(s.ctx, []*unstructured.Unstructured{i.want.DeepCopy()}, options)
 		return cause(err)
 	})

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"strake.dev/strake/internal/kube"
 	"strake.dev/strake/internal/live"
 	"strake.dev/strake/internal/manifest"
 	"strake.dev/strake/stages"
@@ -257,7 +258,7 @@ func (s *session) lookAt(i *item, mine bool) error {
 	i.live, i.dry = sight.live, sight.dry
 	switch {
 	case err != nil && sight.dryErr != nil:
-		if unserved(sight.dryErr) && !s.asked.Swap(true) {
+		if kube.Unserved(sight.dryErr) && !s.asked.Swap(true) {
 			s.outOfDate.Store(true)
 		}
 		return s.refused(i, "applied", sight.dryErr)

@@ -116,10 +116,3 @@ func refusedForNow(err error) bool {
 	}
 	return apierrors.IsInternalError(err) && strings.Contains(err.Error(), "failed calling webhook")
 }
-
-// unserved tells whether the server doesn't serve the type of an object that was to be applied. Where it only doesn't
-// have the object, applying makes it.
-func unserved(err error) bool {
-	_, unexpected := apierrors.StatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
-	return unexpected && apierrors.IsNotFound(err)
-}

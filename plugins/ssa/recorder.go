@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"strake.dev/strake/internal/kube"
 )
 
 // A recorder is the client that the library is given. The library reads an object and tries the write
@@ -112,7 +114,7 @@ func (r *recorder) Patch(ctx context.Context, o client.Object, p client.Patch, o
 		}
 		return err
 	}
-	if s.dry != nil || s.dryErr != nil && !unserved(s.dryErr) {
+	if s.dry != nil || s.dryErr != nil && !kube.Unserved(s.dryErr) {
 		dry, err := s.dry, s.dryErr
 		if dry != nil {
 			dry.DeepCopyInto(u)

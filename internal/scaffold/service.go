@@ -229,8 +229,7 @@ func (s *service) image(a *app) string {
 		return s.c.builtAs(s.config.Image)
 	}
 	s.leftOut("build.", b, carriedOfBuild)
-	folder, err := filepath.Rel(s.c.root, b.Context)
-	if strings.Contains(b.Context, "://") || err != nil || !filepath.IsAbs(b.Context) {
+	if !filepath.IsAbs(b.Context) {
 		s.w.assume("the image of service %s is built from %s, which is left out: add it as a source of fetch and build", s.config.Name, b.Context)
 		return s.name
 	}
@@ -265,10 +264,7 @@ func (s *service) image(a *app) string {
 	if b.Pull {
 		options["pull"] = true
 	}
-	dockerfile := filepath.ToSlash(b.Dockerfile)
-	if rel, err := filepath.Rel(b.Context, b.Dockerfile); err == nil && filepath.IsAbs(b.Dockerfile) {
-		dockerfile = filepath.ToSlash(rel)
-	}
+	dockerfile := relative(b.Context, b.Dockerfile)
 	if dockerfile == "" {
 		dockerfile = "Dockerfile"
 	}
@@ -276,7 +272,7 @@ func (s *service) image(a *app) string {
 	if home == "" {
 		home = s.name
 	}
-	s.w.image(a, image{ref: s.name, home: home, short: s.name, folder: filepath.ToSlash(folder), dockerfile: dockerfile, options: options})
+	s.w.image(a, image{ref: s.name, home: home, short: s.name, folder: relative(s.c.root, b.Context), dockerfile: dockerfile, options: options})
 	return s.name
 }
 
@@ -284,10 +280,7 @@ func (s *service) image(a *app) string {
 func (s *service) contexts() map[string]string {
 	all := map[string]string{}
 	for name, where := range s.config.Build.AdditionalContexts {
-		if rel, err := filepath.Rel(s.c.root, where); err == nil && filepath.IsAbs(where) {
-			where = filepath.ToSlash(rel)
-		}
-		all[name] = where
+		all[name] = relative(s.c.root, where)
 	}
 	return all
 }
@@ -332,17 +325,17 @@ func (s *service) environment(container map[string]any) {
 	container["envFrom"] = []any{map[string]any{"secretRef": map[string]any{"name": secret}}}
 	var files []string
 	for _, f := range s.config.EnvFiles {
-		files = append(files, "--from-env-file="+s.relative(f.Path))
+		files = append(files, "--from-env-file="+relative(s.c.root, f.Path))
 	}
 	s.w.assume("service %s takes its env_file from a Secret: kubectl create secret generic %s %s", s.config.Name, secret, strings.Join(files, " "))
 }
 
-// relative is a path that counts from the App's folder.
-func (s *service) relative(file string) string {
-	if rel, err := filepath.Rel(s.c.root, file); err == nil && filepath.IsAbs(file) {
+// relative is a path that counts from a folder. What isn't absolute, such as an address, stays.
+func relative(folder, file string) string {
+	if rel, err := filepath.Rel(folder, file); err == nil && filepath.IsAbs(file) {
 		return filepath.ToSlash(rel)
 	}
-	return file
+	return filepath.ToSlash(file)
 }
 
 // volumes are the pod's and where the container has them; claims tells whether one of them is a claim.
@@ -369,7 +362,7 @@ func (s *service) volumes() (volumes, mounts []any, claims bool) {
 		case v.Type == types.VolumeTypeTmpfs:
 			add(fmt.Sprintf("volume-%d", i), v.Target, v.ReadOnly, map[string]any{"emptyDir": map[string]any{"medium": "Memory"}})
 		default:
-			s.w.assume("%s of service %s is left out: a cluster doesn't have this machine's %s", v.Target, s.config.Name, s.relative(v.Source))
+			s.w.assume("%s of service %s is left out: a cluster doesn't have this machine's %s", v.Target, s.config.Name, relative(s.c.root, v.Source))
 		}
 	}
 	for i, target := range s.config.Tmpfs {
